@@ -1,0 +1,1 @@
+"""From text to `Settings`, with the place of every mistake."""

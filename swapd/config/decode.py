@@ -1,0 +1,171 @@
+"""From a tree of plain values to the classes of `written.py`.
+
+Rule 1: null leaves a default alone and empties a list; a null inside a list is dropped.
+Rule 2: unknown keys are mistakes. So are null models and model ids that are not text.
+Rule 3: all mistakes are found at once. What they spoil is left at its default, so that the rules
+can look at the rest.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+import attrs
+from cattrs import BaseValidationError, Converter, IterableValidationError
+from cattrs.errors import (
+    AttributeValidationNote,
+    ForbiddenExtraKeysError,
+    IterableValidationNote,
+)
+from cattrs.gen import make_dict_structure_fn, override
+
+from swapd.config import fields
+from swapd.config.fields import Mistake
+from swapd.config.problems import KeyPath, Problem
+from swapd.config.settings import LogLevel, SchedulerKind
+from swapd.config.values import BareKey, Tree, Value, quoted, shown
+from swapd.config.written import WrittenSettings, keys
+
+# Nobody mistypes a longer key, and comparing takes time.
+_LONGEST_TYPO = 40
+
+
+def decode(tree: Tree) -> tuple[WrittenSettings, tuple[Problem, ...]]:
+    """Decode a tree as far as it goes, and say what does not."""
+    try:
+        return _converter.structure(tree, WrittenSettings), ()
+    except BaseValidationError as wrong:
+        problems = tuple(_problems(wrong, ()))
+    sound = _without({problem.subject for problem in problems}, tree, ())
+    return _converter.structure(sound, WrittenSettings), problems
+
+
+def _class_hook(cls: type[Any]) -> Callable[[Value, Any], Any]:
+    spellings = keys(cls)
+    options: dict[str, Any] = {name: override(rename=key) for name, key in spellings.items()}
+    options |= {"_cattrs_forbid_extra_keys": True, "_cattrs_detailed_validation": True}
+    structure = make_dict_structure_fn(cls, _converter, **options)
+    # Only a list has something else to make of null than its default.
+    dropped = {spellings[field.name] for field in attrs.fields(cls) if not _is_list(field.type)}
+
+    def hook(value: Value, _: Any) -> Any:
+        present = {
+            key: below
+            for key, below in _mapping(value).items()
+            if below is not None or key not in dropped
+        }
+        return structure(present, cls)
+
+    return hook
+
+
+def _mapping_hook(cls: Any) -> Callable[[Value, Any], dict[str, Any]]:
+    of = get_args(cls)[1]
+
+    def hook(value: Value, _: Any) -> dict[str, Any]:
+        return dict(_each(_mapping(value).items(), of))
+
+    return hook
+
+
+def _list_hook(cls: Any) -> Callable[[Value, Any], tuple[Any, ...]]:
+    of = get_args(cls)[0]
+
+    def hook(value: Value, _: Any) -> tuple[Any, ...]:
+        if value is not None and not isinstance(value, list):
+            raise Mistake(f"expected a list, got {shown(value)}")
+        present = [(at, below) for at, below in enumerate(value or ()) if below is not None]
+        return tuple(below for _, below in _each(present, of))
+
+    return hook
+
+
+def _each(steps: Iterable[tuple[str | int, Value]], of: Any) -> list[tuple[Any, Any]]:
+    done: list[tuple[Any, Any]] = []
+    wrong: list[Exception] = []
+    for step, below in steps:
+        try:
+            if isinstance(step, BareKey):
+                raise Mistake(f"this key is not text: write {quoted(step)}, with the quotes")
+            done.append((step, _converter.structure(below, of)))
+        except (Mistake, BaseValidationError) as mistake:
+            mistake.add_note(IterableValidationNote("", step, of))
+            wrong.append(mistake)
+    if wrong:
+        raise IterableValidationError("", wrong, of)
+    return done
+
+
+def _mapping(value: Value) -> Tree:
+    if not isinstance(value, dict):
+        raise Mistake(f"expected a mapping, got {shown(value)}")
+    return value
+
+
+def _problems(wrong: BaseException, path: KeyPath) -> Iterator[Problem]:
+    if isinstance(wrong, ForbiddenExtraKeysError):
+        known = sorted(keys(wrong.cl).values())
+        for key in sorted(wrong.extra_fields):
+            yield Problem(path, f"unknown key {quoted(key)}{_meant(key, known)}", key)
+    elif isinstance(wrong, BaseValidationError):
+        for inner in wrong.exceptions:
+            yield from _problems(inner, (*path, *_step(inner, wrong.cl)))
+    else:
+        yield Problem(path, str(wrong))
+
+
+def _step(wrong: BaseException, cls: type[Any]) -> KeyPath:
+    for note in getattr(wrong, "__notes__", ()):
+        match note:
+            case IterableValidationNote():
+                return (note.index,)
+            case AttributeValidationNote():
+                return (keys(cls)[note.name],)
+            case _:
+                continue
+    return ()
+
+
+def _meant(key: str, known: list[str]) -> str:
+    if len(key) <= _LONGEST_TYPO:
+        spelled = {name.lower(): name for name in known}
+        for near in difflib.get_close_matches(key.lower(), spelled, n=1):
+            return f", did you mean {quoted(spelled[near])}?"
+    return f"; known here: {', '.join(known)}"
+
+
+def _without(spoiled: set[KeyPath], value: Value, path: KeyPath) -> Value:
+    """Copy a value without what is spoiled; in a list a null takes its place."""
+    match value:
+        case dict():
+            return {
+                key: _without(spoiled, below, (*path, key))
+                for key, below in value.items()
+                if (*path, key) not in spoiled
+            }
+        case list():
+            return [
+                None if (*path, at) in spoiled else _without(spoiled, below, (*path, at))
+                for at, below in enumerate(value)
+            ]
+        case _:
+            return value
+
+
+def _is_list(cls: Any) -> bool:
+    return get_origin(cls) is tuple
+
+
+def _is_mapping(cls: Any) -> bool:
+    return get_origin(cls) is Mapping
+
+
+_converter = Converter()
+_converter.register_structure_hook(str, lambda value, _: fields.text(value))
+_converter.register_structure_hook(int, lambda value, _: fields.whole_number(value))
+_converter.register_structure_hook(bool, lambda value, _: fields.boolean(value))
+_converter.register_structure_hook(LogLevel, lambda value, _: fields.log_level(value))
+_converter.register_structure_hook(SchedulerKind, lambda value, _: fields.scheduler(value))
+_converter.register_structure_hook_factory(attrs.has, _class_hook)
+_converter.register_structure_hook_factory(_is_list, _list_hook)
+_converter.register_structure_hook_factory(_is_mapping, _mapping_hook)

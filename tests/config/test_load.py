@@ -1,0 +1,266 @@
+"""From files to settings, all steps together."""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swapd.config.load import load, settings_from
+from swapd.config.problems import ConfigError, Located
+from swapd.config.settings import Settings
+from swapd.config.source import parse
+
+
+def loaded(text: str) -> Settings:
+    """Load a text as the file f.yaml."""
+    return settings_from([parse(text, file="f.yaml")])
+
+
+def told(text: str) -> list[str]:
+    """Load a text that has mistakes, and list them."""
+    with pytest.raises(ConfigError) as error:
+        loaded(text)
+    return str(error.value).splitlines()
+
+
+def problems(text: str) -> tuple[Located, ...]:
+    """List what is wrong with a text; nothing may be."""
+    try:
+        loaded(text)
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+BROKEN = """\
+x-base: &base
+  env: [A=1, 5]
+  note: "${LOCAL}"
+healthCheckTimeout: abc
+globalTtl: 5
+models:
+  qwen:
+    cmd: llama-server --port ${PORT}
+    ttl: abc
+    bogus: 1
+  "llama 2.5":
+    <<: *base
+    cmd:
+    aliases: [a, b]
+  1: {cmd: x, proxy: "http://h"}
+  nil:
+  fixed: {cmd: svr --port 111, aliases: [b]}
+  twice: {cmd: 'x ${X}', proxy: "http://h", ttl: -2, cmd: y}
+startPort: 0
+"""
+
+
+def test_all_mistakes_of_a_file_are_told_in_its_order() -> None:
+    """Correcting one at a time, each after another restart, is how evenings are lost."""
+    assert told(BROKEN) == [
+        'f.yaml:4:21: healthCheckTimeout: expected a whole number, got "abc"',
+        'f.yaml:5:1: unknown key "globalTtl", did you mean "globalTTL"?',
+        'f.yaml:9:10: models.qwen.ttl: expected a whole number, got "abc"',
+        'f.yaml:10:5: models.qwen: unknown key "bogus"; known here: aliases, checkEndpoint, cmd, '
+        "cmdStop, description, env, name, proxy, ttl, unlisted, unloadTimeout, useModelName",
+        'f.yaml:11:3: models."llama 2.5": unknown key "note"; known here: aliases, checkEndpoint, '
+        "cmd, cmdStop, description, env, name, proxy, ttl, unlisted, unloadTimeout, useModelName",
+        'f.yaml:11:3: models."llama 2.5".env[1]: expected NAME=value, got "5"',
+        'f.yaml:11:3: models."llama 2.5".note: unknown macro ${LOCAL}',
+        'f.yaml:13:5: models."llama 2.5".cmd: a model needs a command',
+        'f.yaml:15:3: models.1: this key is not text: write "1", with the quotes',
+        "f.yaml:16:3: models.nil: expected a mapping, got null",
+        "f.yaml:17:3: models.fixed.proxy: proxy uses ${PORT} but cmd does not: "
+        "use it there, or set proxy",
+        'f.yaml:17:42: models.fixed.aliases[0]: duplicate alias "b", already one of "llama 2.5"',
+        "f.yaml:18:16: models.twice.cmd: unknown macro ${X}",
+        "f.yaml:18:50: models.twice.ttl: must be at least 0, or -1 for globalTTL, got -2",
+        'f.yaml:18:54: models.twice: key "cmd" already defined at line 18',
+        "f.yaml:19:12: startPort: must be at least 1, got 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("startPort: abcd", "f.yaml:1:12: startPort: expected a whole", id="C005"),
+        pytest.param("- a", "f.yaml:1:1: a configuration must be a mapping", id="C010"),
+        pytest.param("startPort: 1\nstartPort: 2", "already defined at line 1", id="C011"),
+        pytest.param("foo: ${NOPE}", 'f.yaml:1:1: unknown key "foo"', id="C013-D28"),
+        pytest.param("models: {a: {cmd: x, healthCheckTimeout: 9}}", "unknown key", id="C016-D28"),
+        pytest.param("models: {a: {<<: *x}}", 'unknown anchor "x"', id="C374"),
+        pytest.param("hello", "a configuration must be a mapping", id="C376-D28"),
+        pytest.param(
+            "startPort: 70000\nmodels: {a: {cmd: 'x ${PORT}'}}",
+            "f.yaml:2:19: models.a.cmd: its ${PORT} would be 70000",
+            id="C282",
+        ),
+        pytest.param("groups: {g: {members: [a]}}", 'unknown key "groups"', id="not-yet"),
+        pytest.param("logLevel: junk", "expected one of debug, info, warn, error", id="C019-D28"),
+        pytest.param(
+            "routing: {scheduler: {use: fifo}}",
+            'f.yaml:1:28: routing.scheduler.use: this version has only the scheduler "serial"',
+            id="fifo",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(text: str, message: str) -> None:
+    """D28: what llama-swap ignores is an error here, with file, line and column."""
+    assert any(message in line for line in told(text))
+
+
+def test_an_empty_configuration_is_all_defaults() -> None:
+    """C001: swapd starts, and has no models."""
+    assert loaded("") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        pytest.param("startPort: 1000\n---\nstartPort: x", {}, id="C012"),
+        pytest.param("models: ~\nrouting:", {}, id="C280"),
+        pytest.param("x-any: {thing: [1, '${NOPE}']}", {}, id="D28"),
+        pytest.param("models: {x-note: 5}", {}, id="D28-models"),
+        pytest.param("startPort:\nmodels: {a: {cmd: '${PORT}'}}", {"a": ("5800",)}, id="C009"),
+        pytest.param("models: {a: {cmd: 12, proxy: http://h}}", {"a": ("12",)}, id="C044"),
+        pytest.param(
+            'models: {"1": {cmd: "x ${MODEL_ID}", proxy: "http://h"}}',
+            {"1": ("x", "1")},
+            id="C050",
+        ),
+        pytest.param(
+            "models: {m: {cmd: 'x ${PORT}'}, f: {cmd: y, proxy: http://h}, a: {cmd: 'z ${PORT}'}}",
+            {"m": ("x", "5801"), "f": ("y",), "a": ("z", "5800")},
+            id="C165",
+        ),
+    ],
+)
+def test_a_text_loads_as_in_llama_swap(text: str, shape: dict[str, tuple[str, ...]]) -> None:
+    """The commands that come out are what would have been run there."""
+    models = loaded(text).models
+
+    assert {name: model.argv for name, model in models.items()} == shape
+    assert list(models) == list(shape)
+
+
+def test_an_anchored_block_expands_for_each_model() -> None:
+    """C175: one template, and every model fills in its own id and port."""
+    models = loaded(
+        "x-t: &t {cmd: 's ${PORT} ${MODEL_ID}', env: ['ID=${MODEL_ID}']}\n"
+        "models: {a: *t, b: {<<: *t, ttl: 5}}"
+    ).models
+
+    assert [model.argv for model in models.values()] == [
+        ("s", "5800", "a"),
+        ("s", "5801", "b"),
+    ]
+    assert [model.env for model in models.values()] == [("ID=a",), ("ID=b",)]
+
+
+def test_several_files_are_one_configuration(tmp_path: Path) -> None:
+    """Ports are assigned over all of them, and each mistake names its file."""
+    first, second = tmp_path / "1.yaml", tmp_path / "2.yaml"
+    first.write_text("startPort: 9000\nmodels: {b: {cmd: 'x ${PORT}'}}")
+    second.write_text("models: {a: {cmd: 'x ${PORT}'}}")
+
+    models = load([first, second]).models
+    assert {name: model.origin.port for name, model in models.items()} == {"b": 9001, "a": 9000}
+
+    second.write_text("models: {a: {cmd: x, ttl: abc}}")
+    with pytest.raises(ConfigError) as error:
+        load([first, second])
+    assert all(str(problem).startswith(f"{second}:1:") for problem in error.value.problems)
+
+
+def test_every_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """A mistyped path is as likely as two."""
+    with pytest.raises(ConfigError) as error:
+        load([tmp_path / "a", tmp_path / "b"])
+    assert [str(problem).split(":")[1] for problem in error.value.problems] == [
+        " cannot read this file"
+    ] * 2
+
+
+def test_no_file_is_no_configuration() -> None:
+    """C350: defaults without a single file are nobody's wish."""
+    with pytest.raises(ConfigError, match="no configuration file given"):
+        load([])
+
+
+SOUND = """\
+x-base: &base {ttl: 5, env: ["A=1", B=]}
+healthCheckTimeout: 20
+startPort: 0x1000
+globalTTL: 1e2
+logLevel: info # comment
+routing: {scheduler: {use: serial, settings: {serial: {maxQueue: 3}}}}
+models:
+  qwen:
+    <<: *base
+    cmd: |
+      llama-server --port ${PORT} \\
+        # not this ${NOPE}
+        --name '${MODEL_ID}'
+    cmdStop: "kill ${PID}"
+    aliases: [a, 'b', 7, ~]
+    proxy: http://localhost:${PORT}/x?y=z
+    checkEndpoint: none
+  "author/m:2.5":
+    <<: [*base]
+    cmd: >-
+      run ${PORT}
+    unlisted: yes
+    name: "\\u00e9"
+"""
+
+PIECES = (
+    *("", " ", "\n", "\t", "  ", ":", ": ", "-", "- ", "#", "&a ", "*a", "*base", "<<: *base"),
+    *("!!int ", "!x ", "|", ">", "'", '"', "[", "]", "{", "}", ",", "?", "? ", "%YAML 1.1\n"),
+    *("---\n", "...\n", "~", "null", "yes", "12", "-1", "1.5", ".nan", ".inf", "0o17", "1e99"),
+    *("${PORT}", "${PID}", "${X}", "\x00", "\x07", "\x85", "\u2028", "\ufeff", "\ufffe", "é"),
+    *("\N{GRINNING FACE}", "\\", "\\U0011ffff", "\\ud800", '"\\0"', "http://[", "\r", "@", "`"),
+    *("models:", "x-", "99999999999999999999", "=", "&base ", "[*base, *base]", "{<<: *base}"),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 4))
+def test_a_broken_configuration_is_never_a_traceback(chance: random.Random, times: int) -> None:
+    """Whatever an editor, a template or a cat on the keyboard makes of the file."""
+    text = SOUND
+    for _ in range(times):
+        lines = text.splitlines(keepends=True) or [""]
+        at = chance.randrange(len(lines))
+        column = chance.randrange(len(lines[at]) + 1)
+        match chance.randrange(5):
+            case 0:
+                del lines[at]
+            case 1:
+                lines.insert(chance.randrange(len(lines)), lines[at])
+            case 2:
+                lines[at] = lines[at][:column] + chance.choice(PIECES) + lines[at][column:]
+            case 3:
+                key, colon, _ = lines[at].partition(":")
+                lines[at] = f"{key}{colon} {chance.choice(PIECES)}\n"
+            case _:
+                lines[at] = lines[at][:column] + lines[at][column + 1 :]
+        text = "".join(lines)
+    for problem in problems(text):
+        assert problem.problem.message
+        assert problem.place is not None
+        assert problem.place.file == "f.yaml"
+        assert 1 <= problem.place.line <= len(text.splitlines()) + 1
+        assert problem.place.column >= 1
+
+
+def test_the_sound_configuration_is_sound() -> None:
+    """Else the mutations above would all be stopped by the same mistake."""
+    assert list(loaded(SOUND).models) == ["qwen", "author/m:2.5"]
+
+
+@given(st.text())
+def test_no_text_is_a_traceback(text: str) -> None:
+    """Not even one that was never meant to be a configuration."""
+    assert all(problem.place is not None for problem in problems(text))

@@ -1,0 +1,1 @@
+"""Deciding. Pure: no trio, no clock, no log, no input or output."""

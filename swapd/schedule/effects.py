@@ -1,0 +1,82 @@
+"""What is to be done: everything a scheduler ever asks for, as orders."""
+
+import attrs
+
+from swapd.ids import ModelId, Order, Run, Ticket
+from swapd.schedule.reasons import Reason, Unkillable
+
+
+@attrs.frozen
+class Place:
+    """Tell a waiting request its position, counted from 1."""
+
+    ticket: Ticket
+    position: int
+
+
+@attrs.frozen
+class Grant:
+    """Let a request use the run."""
+
+    ticket: Ticket
+    run: Run
+
+
+@attrs.frozen
+class Reject:
+    """Refuse a request that has not been granted; nothing more is said of it."""
+
+    ticket: Ticket
+    reason: Reason
+
+
+@attrs.frozen
+class Revoke:
+    """End a request that is being served; its `Departed` follows."""
+
+    ticket: Ticket
+    reason: Reason
+
+
+@attrs.frozen
+class StartModel:
+    """Start the model's process as this run."""
+
+    model: ModelId
+    run: Run
+
+
+@attrs.frozen
+class StopModel:
+    """End the run, and answer with `ModelStopped` when it is verified gone."""
+
+    run: Run
+
+
+@attrs.frozen
+class ArmIdle:
+    """Answer with `IdleElapsed(run, turn)` after so many seconds."""
+
+    run: Run
+    seconds: float
+    turn: int
+
+
+@attrs.frozen
+class ArmBackOff:
+    """Answer with `BackOffElapsed(model, attempt)` after so many seconds."""
+
+    model: ModelId
+    seconds: float
+    attempt: int
+
+
+@attrs.frozen
+class Unloaded:
+    """Answer an order: everything it named is gone, except what `stuck` says."""
+
+    order: Order
+    stuck: Unkillable | None = None
+
+
+Effect = Place | Grant | Reject | Revoke | StartModel | StopModel | ArmIdle | ArmBackOff | Unloaded

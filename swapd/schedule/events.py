@@ -1,0 +1,94 @@
+"""What happened: everything a scheduler ever learns, in the past tense."""
+
+import attrs
+
+from swapd.ids import ModelId, Order, Run, Ticket
+from swapd.schedule.reasons import Cause
+
+
+@attrs.frozen
+class Arrived:
+    """A request wants a turn with `model`."""
+
+    ticket: Ticket
+    model: ModelId
+
+
+@attrs.frozen
+class Departed:
+    """A request is over: served, refused, gone or cancelled. Said once more, it means nothing."""
+
+    ticket: Ticket
+
+
+@attrs.frozen
+class ModelReady:
+    """The model answers its health check."""
+
+    run: Run
+
+
+@attrs.frozen
+class ModelBroke:
+    """The run failed to start, or ended unasked; what is left of it is being cleared away."""
+
+    run: Run
+    cause: Cause
+
+
+@attrs.frozen
+class ModelStuck:
+    """Something of the run survived SIGKILL. `ModelStopped` follows if it ever goes."""
+
+    run: Run
+    why: str
+
+
+@attrs.frozen
+class ModelStopped:
+    """Verified gone: leader reaped, group empty, port refused."""
+
+    run: Run
+
+
+@attrs.frozen
+class IdleElapsed:
+    """The timer of `ArmIdle` rang."""
+
+    run: Run
+    turn: int
+
+
+@attrs.frozen
+class BackOffElapsed:
+    """The timer of `ArmBackOff` rang."""
+
+    model: ModelId
+    attempt: int
+
+
+@attrs.frozen
+class UnloadAsked:
+    """Somebody wants these models gone; no models named means all."""
+
+    order: Order
+    models: frozenset[ModelId]
+
+
+@attrs.frozen
+class StopAsked:
+    """The daemon is going away."""
+
+
+Event = (
+    Arrived
+    | Departed
+    | ModelReady
+    | ModelBroke
+    | ModelStuck
+    | ModelStopped
+    | IdleElapsed
+    | BackOffElapsed
+    | UnloadAsked
+    | StopAsked
+)

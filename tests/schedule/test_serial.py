@@ -1,0 +1,521 @@
+"""serial: the rows of the Go test that it comes from, then S1 to S15, then random worlds."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swapd.ids import ModelId
+from swapd.schedule.effects import Grant, Place, Reject, StartModel
+from swapd.schedule.phase import Phase
+from swapd.schedule.reasons import (
+    BackingOff,
+    LoadFailed,
+    ModelUnloaded,
+    QueueFull,
+    ShuttingDown,
+    Unkillable,
+    UnknownModel,
+)
+from tests.stories import (
+    BOOM,
+    Story,
+    arm_back_off,
+    arm_idle,
+    arrived,
+    back_off_elapsed,
+    broke,
+    departed,
+    grant,
+    idle_elapsed,
+    place,
+    ready,
+    ready_story,
+    reject,
+    revoke,
+    serial,
+    start,
+    stop,
+    stop_asked,
+    stopped,
+    stuck,
+    unload_asked,
+    unloaded,
+)
+from tests.worlds import World, acts
+
+A, B = ModelId("a"), ModelId("b")
+
+
+# The seed, one test a row
+
+
+def test_seed_fast_path_already_loaded():
+    """A loaded model answers without any swap."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).expect(grant(1, 1))
+
+
+def test_seed_cold_start_loads_then_serves():
+    """Nothing is served before the load is complete."""
+    story = Story(serial("a"))
+    story.tell(arrived(1, "a")).expect(place(1, 1), start("a", 1))
+    story.tell(ready(1)).expect(grant(1, 1))
+
+
+def test_seed_unknown_model():
+    """A name that nobody configured costs nothing but an answer."""
+    story = Story(serial("a"))
+    story.tell(arrived(1, "ghost")).expect(reject(1, UnknownModel(ModelId("ghost"))))
+
+
+def test_seed_evicts_every_other_model():
+    """One model in memory is the scheduler's own promise, whatever else came to run."""
+    scheduler = serial("a", "x", "y")
+    for other in ("x", "y"):
+        scheduler._desk.start(ModelId(other)).move(Phase.READY)
+    story = Story(scheduler)
+
+    story.tell(arrived(1, "a")).expect(place(1, 1), stop(1), stop(2))
+    story.tell(stopped(2)).expect()
+    story.tell(stopped(1)).expect(start("a", 3))
+
+
+def test_seed_one_job_at_a_time():
+    """A second request waits while the first is served."""
+    story = ready_story("a", "b")
+    story.tell(arrived(1, "a")).expect(grant(1, 1))
+    story.tell(arrived(2, "b")).expect(place(2, 1))
+    story.tell(departed(1)).expect(stop(1))
+    story.tell(stopped(1)).expect(start("b", 2))
+
+
+def test_seed_same_model_consecutive_no_reload():
+    """Back to back requests for one model cost one load."""
+    story = Story(serial("a"))
+    story.tell(arrived(1, "a")).expect(place(1, 1), start("a", 1))
+    story.tell(arrived(2, "a")).expect(place(2, 2))
+    story.tell(ready(1)).expect(grant(1, 1), place(2, 1))
+    story.tell(departed(1)).expect(grant(2, 1))
+    assert len(story.so_far(StartModel)) == 1
+
+
+def test_seed_strict_arrival_order():
+    """The core promise: no reordering, no batching, reloads and all."""
+    story = Story(serial("qwen36", "qwen35", "sdxl"))
+    story.tell(arrived(1, "qwen36")).expect(place(1, 1), start("qwen36", 1))
+    story.tell(arrived(2, "qwen35")).expect(place(2, 2))
+    story.tell(arrived(3, "sdxl")).expect(place(3, 3))
+    story.tell(arrived(4, "qwen36")).expect(place(4, 4))
+
+    story.tell(ready(1)).expect(grant(1, 1), place(2, 1), place(3, 2), place(4, 3))
+    story.tell(departed(1)).expect(stop(1))
+    story.tell(stopped(1)).expect(start("qwen35", 2))
+    story.tell(ready(2)).expect(grant(2, 2), place(3, 1), place(4, 2))
+    story.tell(departed(2)).expect(stop(2))
+    story.tell(stopped(2)).expect(start("sdxl", 3))
+    story.tell(ready(3)).expect(grant(3, 3), place(4, 1))
+    story.tell(departed(3)).expect(stop(3))
+    story.tell(stopped(3)).expect(start("qwen36", 4))
+    story.tell(ready(4)).expect(grant(4, 4))
+
+
+def test_seed_swap_error_fails_caller_and_advances():
+    """A broken model must not hold up the next one."""
+    story = Story(serial("a", "b"))
+    story.tell(arrived(1, "a")).tell(arrived(2, "b"))
+    story.tell(broke(1)).expect(reject(1, LoadFailed(A, BOOM)), place(2, 1))
+    story.tell(stopped(1)).expect(start("b", 2))
+
+
+def test_seed_grant_serve_false_advances():
+    """A caller that left before its grant counts for nothing."""
+    story = Story(serial("a", "b"))
+    story.tell(arrived(1, "a")).tell(arrived(2, "b"))
+    story.tell(departed(1)).expect(place(2, 1), stop(1))
+    story.tell(ready(1)).expect()
+    story.tell(stopped(1)).expect(start("b", 2))
+    assert story.so_far(Grant) == []
+
+
+def test_seed_on_cancel_queued_request():
+    """A request cancelled in the queue never causes a load."""
+    story = Story(serial("a", "b"))
+    story.tell(arrived(1, "a")).tell(arrived(2, "b"))
+    story.tell(departed(2)).expect()
+    story.tell(ready(1)).expect(grant(1, 1))
+    story.tell(departed(1)).expect()
+    assert story.so_far(StartModel) == [start("a", 1)]
+
+
+def test_seed_on_shutdown_fails_queued_and_active_load():
+    """Shutting down answers everybody who has not been served."""
+    story = Story(serial("a", "b", "c"))
+    story.tell(arrived(1, "a")).tell(arrived(2, "b")).tell(arrived(3, "c"))
+    gone = ShuttingDown()
+    story.tell(stop_asked()).expect(reject(1, gone), reject(2, gone), reject(3, gone))
+    story.tell(ready(1)).expect()
+
+
+def test_seed_on_unload_while_serving():
+    """Unloading a busy model must neither strand the queue nor start the next one early."""
+    story = ready_story("a", "b")
+    story.tell(arrived(1, "a")).tell(arrived(2, "b"))
+    story.tell(unload_asked(1, "a")).expect(revoke(1, ModelUnloaded(A)), stop(1))
+    story.tell(stopped(1)).expect(unloaded(1))
+    story.tell(departed(1)).expect(start("b", 2))
+
+
+def test_seed_on_unload_drops_queued_and_stops():
+    """Unloading a loading model fails its request; the others stay."""
+    story = Story(serial("a", "b"))
+    story.tell(arrived(1, "a")).tell(arrived(2, "b"))
+    story.tell(unload_asked(1, "a")).expect(reject(1, ModelUnloaded(A)), stop(1), place(2, 1))
+    story.tell(stopped(1)).expect(start("b", 2), unloaded(1))
+
+
+# The rules
+
+
+def test_s1_one_at_a_time_for_the_same_model_too():
+    """Serial never runs two requests at once, not even where the model could."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).expect(grant(1, 1))
+    story.tell(arrived(2, "a")).expect(place(2, 1))
+    story.tell(departed(1)).expect(grant(2, 1))
+
+
+def test_s2_unknown_model_is_refused_while_another_is_busy():
+    """A typo gets its answer at once and takes nobody's place."""
+    story = Story(serial("a"))
+    story.tell(arrived(1, "a"))
+    story.tell(arrived(2, "ghost")).expect(reject(2, UnknownModel(ModelId("ghost"))))
+    story.tell(arrived(3, "a")).expect(place(3, 2))
+
+
+def test_s3_head_needs_its_model_ready_and_nothing_else_running():
+    """A ready model is not enough while another one still occupies memory."""
+    scheduler = serial("a", "x")
+    scheduler._desk.start(A).move(Phase.READY)
+    scheduler._desk.start(ModelId("x")).move(Phase.READY)
+    story = Story(scheduler)
+
+    story.tell(arrived(1, "a")).expect(place(1, 1), stop(2))
+    story.tell(stopped(2)).expect(grant(1, 1))
+
+
+def test_s4_a_b_c_a_loads_a_again():
+    """Coming back to an evicted model costs its load."""
+    story = Story(serial("a", "b", "c"))
+    for ticket, model in enumerate("abca", start=1):
+        story.tell(arrived(ticket, model))
+    for run in (1, 2, 3):
+        story.tell(ready(run)).tell(departed(run)).tell(stopped(run))
+    story.tell(ready(4)).expect(grant(4, 4))
+    wanted = [start("a", 1), start("b", 2), start("c", 3), start("a", 4)]
+    assert story.so_far(StartModel) == wanted
+
+
+def test_s5_a_failed_load_fails_only_its_own_request():
+    """The next request for the same model is a new try."""
+    story = Story(serial("a"))
+    story.tell(arrived(1, "a")).tell(arrived(2, "a"))
+    story.tell(broke(1)).expect(reject(1, LoadFailed(A, BOOM)), place(2, 1))
+    story.tell(stopped(1)).expect(start("a", 2))
+    story.tell(ready(2)).expect(grant(2, 2))
+
+
+def test_s5_a_second_failure_in_a_row_opens_a_back_off():
+    """A model that cannot load must not cost everybody a start each."""
+    story = Story(serial("a", "b"))
+    for ticket, model in enumerate("aaab", start=1):
+        story.tell(arrived(ticket, model))
+    story.tell(broke(1)).tell(stopped(1))
+    back_off = BackingOff(A, BOOM)
+    story.tell(broke(2)).expect(
+        reject(2, LoadFailed(A, BOOM)),
+        arm_back_off("a", 10, attempt=2),
+        reject(3, back_off),
+        place(4, 1),
+    )
+    story.tell(arrived(5, "a")).expect(reject(5, back_off))
+    story.tell(stopped(2)).expect(start("b", 3))
+    story.tell(back_off_elapsed("a", 2)).expect()
+    story.tell(arrived(6, "a")).expect(place(6, 2))
+
+
+@pytest.mark.parametrize(("attempt", "seconds"), [(2, 10), (3, 20), (6, 160), (7, 300), (40, 300)])
+def test_s5_back_off_doubles_up_to_five_minutes(attempt, seconds):
+    """A hopeless model is asked ever more rarely, but never given up."""
+    story = Story(serial("a"))
+    for run in range(1, attempt + 1):
+        story.tell(back_off_elapsed("a", run - 1))
+        story.tell(arrived(run, "a")).tell(broke(run))
+        last = story.answer
+        story.tell(stopped(run))
+    assert last == [
+        reject(attempt, LoadFailed(A, BOOM)),
+        arm_back_off("a", seconds, attempt=attempt),
+    ]
+
+
+@pytest.mark.parametrize("reset", [unload_asked(1, "a"), unload_asked(1)])
+def test_s5_an_unload_forgets_failures(reset):
+    """An operator who has mended the model need not wait for a timer."""
+    story = Story(serial("a"))
+    for run in (1, 2):
+        story.tell(arrived(run, "a")).tell(broke(run)).tell(stopped(run))
+    story.tell(reset).expect(unloaded(1))
+    story.tell(back_off_elapsed("a", 2)).expect()
+    story.tell(arrived(3, "a")).expect(place(3, 1), start("a", 3))
+
+
+def test_s5_a_success_forgets_failures():
+    """Only failures in a row count."""
+    story = Story(serial("a"))
+    story.tell(arrived(1, "a")).tell(broke(1)).tell(stopped(1))
+    story.tell(arrived(2, "a")).tell(ready(2)).tell(departed(2))
+    story.tell(unload_asked(1, "a")).tell(stopped(2))
+    story.tell(arrived(3, "a"))
+    story.tell(broke(3)).expect(reject(3, LoadFailed(A, BOOM)))
+
+
+def test_s6_a_request_gone_at_its_turn_is_skipped():
+    """No grant is counted for a client that left; the next one runs."""
+    story = ready_story("a")
+    for ticket in (1, 2, 3):
+        story.tell(arrived(ticket, "a"))
+    story.tell(departed(2)).expect(place(3, 1))
+    story.tell(departed(1)).expect(grant(3, 1))
+
+
+def test_s7_a_cancelled_queued_request_never_loads():
+    """A client that hung up must not cost the next one a swap."""
+    story = ready_story("a", "b", ttl=300)
+    story.tell(arrived(1, "a")).expect(grant(1, 1))
+    story.tell(arrived(2, "b")).expect(place(2, 1))
+    story.tell(departed(2)).expect()
+    story.tell(departed(1)).expect(arm_idle(1, 300, turn=2))
+
+
+def test_s8_a_cancelled_load_goes_on_while_nobody_waits():
+    """A client that retries finds the model warm."""
+    story = Story(serial("a"))
+    story.tell(arrived(1, "a"))
+    story.tell(departed(1)).expect()
+    story.tell(arrived(2, "a")).expect(place(2, 1))
+    story.tell(ready(1)).expect(grant(2, 1))
+
+
+def test_s8_the_next_in_the_queue_takes_the_load_over():
+    """The same model is not started twice because one client left."""
+    story = Story(serial("a"))
+    story.tell(arrived(1, "a")).tell(arrived(2, "a"))
+    story.tell(departed(1)).expect(place(2, 1))
+    story.tell(ready(1)).expect(grant(2, 1))
+
+
+def test_s8_another_model_waiting_cancels_the_load_at_once():
+    """Nobody waits for a load that is for nobody."""
+    story = Story(serial("a", "b"))
+    story.tell(arrived(1, "a")).tell(departed(1))
+    story.tell(arrived(2, "b")).expect(place(2, 1), stop(1))
+    story.tell(stopped(1)).expect(start("b", 2))
+
+
+@pytest.mark.parametrize("first", ["request over", "process gone"])
+def test_s9_the_queue_advances_when_request_and_process_are_gone(first):
+    """Either alone is not enough, in either order."""
+    story = ready_story("a", "b")
+    story.tell(arrived(1, "a")).tell(arrived(2, "b")).tell(unload_asked(1, "a"))
+    if first == "request over":
+        story.tell(departed(1)).expect()
+        story.tell(stopped(1)).expect(start("b", 2), unloaded(1))
+    else:
+        story.tell(stopped(1)).expect(unloaded(1))
+        story.tell(departed(1)).expect(start("b", 2))
+
+
+def test_s9_unloading_twice_revokes_once_and_answers_both():
+    """An impatient operator asks again; both get their answer, the client one error."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a"))
+    story.tell(unload_asked(1, "a")).expect(revoke(1, ModelUnloaded(A)), stop(1))
+    story.tell(unload_asked(2, "a")).expect()
+    story.tell(stopped(1)).expect(unloaded(1), unloaded(2))
+
+
+def test_s10_unload_drops_the_queued_of_those_models_only():
+    """Requests for other models stay, and the next one runs."""
+    story = Story(serial("a", "b"))
+    for ticket, model in enumerate("abab", start=1):
+        story.tell(arrived(ticket, model))
+    story.tell(unload_asked(1, "a")).expect(
+        reject(1, ModelUnloaded(A)),
+        reject(3, ModelUnloaded(A)),
+        stop(1),
+        place(2, 1),
+        place(4, 2),
+    )
+    story.tell(stopped(1)).expect(start("b", 2), unloaded(1))
+
+
+def test_unloading_what_does_not_run_is_answered_at_once():
+    """Unloading a stopped model is a success."""
+    story = Story(serial("a"))
+    story.tell(unload_asked(1, "a")).expect(unloaded(1))
+    story.tell(unload_asked(2)).expect(unloaded(2))
+
+
+def test_a_request_after_the_unload_waits_for_the_process_to_go():
+    """The second client gets a fresh run, not the dying one (D33, D34)."""
+    story = ready_story("a")
+    story.tell(unload_asked(1, "a")).expect(stop(1))
+    story.tell(arrived(1, "a")).expect(place(1, 1))
+    story.tell(stopped(1)).expect(start("a", 2), unloaded(1))
+
+
+def test_s11_shutdown_lets_the_served_finish_and_admits_nobody():
+    """The drain is for those who have their turn."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).tell(arrived(2, "a"))
+    story.tell(stop_asked()).expect(reject(2, ShuttingDown()))
+    story.tell(arrived(3, "a")).expect(reject(3, ShuttingDown()))
+    story.tell(departed(1)).expect()
+
+
+def test_s12_news_of_an_earlier_run_changes_nothing():
+    """A late word of a dead process can never grant, fail or end anything."""
+    story = ready_story("a")
+    story.tell(unload_asked(1, "a")).tell(stopped(1)).tell(arrived(1, "a"))
+    for late in (ready(1), broke(1), stuck(1), stopped(1), idle_elapsed(1, 1)):
+        story.tell(late).expect()
+    story.tell(ready(2)).expect(grant(1, 2))
+
+
+def test_s12_a_load_that_got_ready_while_being_cancelled_is_not_used():
+    """Ready and StopModel may cross; the process is dying all the same."""
+    story = Story(serial("a", "b"))
+    story.tell(arrived(1, "a")).tell(arrived(2, "b")).tell(departed(1))
+    story.tell(ready(1)).expect()
+    story.tell(broke(1)).expect()
+    story.tell(stopped(1)).expect(start("b", 2))
+
+
+def test_s13_the_queue_is_bounded():
+    """One more than the limit is refused; a place that comes free can be taken."""
+    story = Story(serial("a", max_queue=2))
+    story.tell(arrived(1, "a")).tell(arrived(2, "a"))
+    story.tell(arrived(3, "a")).expect(reject(3, QueueFull(2)))
+    story.tell(ready(1)).expect(grant(1, 1), place(2, 1))
+    story.tell(arrived(4, "a")).expect(place(4, 2))
+
+
+def test_s14_the_new_model_starts_only_when_the_old_one_is_gone():
+    """Two models in memory at once is an out-of-memory error for somebody."""
+    story = ready_story("a", "b")
+    story.tell(arrived(1, "b")).expect(place(1, 1), stop(1))
+    story.tell(ready(1)).expect()
+    story.tell(broke(1)).expect()
+    story.tell(stopped(1)).expect(start("b", 2))
+
+
+def test_s14_nothing_is_loaded_on_top_of_what_will_not_die():
+    """Everybody is told which process it is; when it goes at last, life goes on."""
+    story = ready_story("a", "b")
+    story.tell(arrived(1, "b")).tell(arrived(2, "a"))
+    why = Unkillable(A, "pid 7 survived SIGKILL")
+    story.tell(stuck(1)).expect(reject(1, why), reject(2, why))
+    story.tell(arrived(3, "b")).expect(reject(3, why))
+    story.tell(unload_asked(1)).expect(unloaded(1, why))
+    story.tell(stopped(1)).expect()
+    story.tell(arrived(4, "b")).expect(place(4, 1), start("b", 2))
+
+
+def test_an_unload_that_gets_stuck_is_answered_with_the_reason():
+    """The operator hears which process survived instead of waiting for ever."""
+    story = ready_story("a")
+    story.tell(unload_asked(1, "a")).expect(stop(1))
+    story.tell(stuck(1)).expect(unloaded(1, Unkillable(A, "pid 7 survived SIGKILL")))
+
+
+def test_s15_idle_is_armed_when_the_last_request_leaves():
+    """The clock of `ttl` starts when nobody wants the model any more."""
+    story = ready_story("a", ttl=300)
+    story.tell(arrived(1, "a")).tell(arrived(2, "a"))
+    story.tell(departed(1)).expect(grant(2, 1))
+    story.tell(departed(2)).expect(arm_idle(1, 300, turn=3))
+    story.tell(idle_elapsed(1, 3)).expect(stop(1))
+
+
+def test_s15_an_old_timer_never_fires_after_another_turn():
+    """A timer armed before the last use says nothing about idleness since."""
+    story = ready_story("a", ttl=300)
+    story.tell(arrived(1, "a")).tell(departed(1)).expect(arm_idle(1, 300, turn=2))
+    story.tell(idle_elapsed(1, 1)).expect()
+    story.tell(idle_elapsed(1, 2)).expect(stop(1))
+
+
+def test_s15_a_timer_never_fires_while_a_request_is_served():
+    """A long answer is use, not idleness."""
+    story = ready_story("a", ttl=300)
+    story.tell(arrived(1, "a")).expect(grant(1, 1))
+    story.tell(idle_elapsed(1, 1)).expect()
+
+
+def test_s15_idle_counts_from_readiness_for_a_model_nobody_used():
+    """A load whose client left is kept for its whole ttl (D16)."""
+    story = Story(serial("a", ttl=300))
+    story.tell(arrived(1, "a")).tell(departed(1))
+    story.tell(ready(1)).expect(arm_idle(1, 300, turn=0))
+    story.tell(idle_elapsed(1, 0)).expect(stop(1))
+
+
+def test_no_ttl_no_timer():
+    """`ttl: 0` keeps the model for ever."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).tell(departed(1)).expect()
+
+
+def test_a_crash_while_serving_waits_for_request_and_process():
+    """The client sees its connection end; the next load waits for the sweep."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).tell(arrived(2, "a"))
+    story.tell(broke(1)).expect()
+    story.tell(departed(1)).expect()
+    story.tell(stopped(1)).expect(start("a", 2))
+
+
+def test_a_crashed_idle_model_is_loaded_again_on_demand():
+    """There is no automatic restart, and no grant to a dead process."""
+    story = ready_story("a")
+    story.tell(broke(1)).expect()
+    story.tell(arrived(1, "a")).expect(place(1, 1))
+    story.tell(stopped(1)).expect(start("a", 2))
+
+
+def test_departing_twice_means_nothing():
+    """The engine may say goodbye for a stalled client; its own goodbye comes later."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).tell(arrived(2, "a"))
+    story.tell(departed(1)).expect(grant(2, 1))
+    story.tell(departed(1)).expect()
+
+
+def test_the_first_answer_to_an_arrival_is_its_own():
+    """Whoever arrives learns at once where it stands."""
+    story = Story(serial("a", "b", max_queue=2))
+    for ticket, model in enumerate(("a", "ghost", "b", "a"), start=1):
+        story.tell(arrived(ticket, model))
+        first = story.answer[0]
+        assert isinstance(first, Reject | Place | Grant)
+        assert first.ticket == ticket
+
+
+@settings(max_examples=2000, deadline=None)
+@given(st.lists(acts(), max_size=40), st.integers(1, 6), st.sampled_from([0.0, 5.0]))
+def test_random_worlds_keep_every_promise(story, max_queue, ttl):
+    """Whatever clients, models and operators do, in any order: see `worlds.py` for the list."""
+    world = World(serial("a", "b", "c", ttl=ttl, max_queue=max_queue))
+    for act in story:
+        world.do(act)
+    world.drain()

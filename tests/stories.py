@@ -1,0 +1,159 @@
+"""Stories: what is told to a scheduler, and what it must want done in answer.
+
+    story = Story(serial("a", "b"))
+    story.tell(arrived(1, "a")).expect(place(1, 1), start("a", 1))
+
+Events and effects are written with plain numbers and names; the small functions below give them
+their types. A story that goes wrong prints everything told so far beside what was answered.
+"""
+
+from collections.abc import Iterable
+
+import attrs
+
+from swapd.config.settings import Model, Origin, SerialSettings, Settings
+from swapd.ids import ModelId, Order, Run, Ticket
+from swapd.schedule import effects, events
+from swapd.schedule.choose import Scheduler
+from swapd.schedule.effects import Effect
+from swapd.schedule.events import Event
+from swapd.schedule.reasons import Cause, Reason, Unkillable
+from swapd.schedule.serial import Serial
+
+BOOM = Cause("exited with code 1", exit_code=1, last_lines=("boom",))
+
+
+@attrs.define
+class Story:
+    """Tell a scheduler events, and compare what it wants done."""
+
+    scheduler: Scheduler
+    answer: list[Effect] = attrs.field(factory=list)
+    _told: list[tuple[Event, list[Effect]]] = attrs.field(factory=list)
+
+    def tell(self, event: Event) -> "Story":
+        """Hand over one event and keep the answer."""
+        self.answer = self.scheduler.handle(event)
+        self._told.append((event, self.answer))
+        return self
+
+    def expect(self, *wanted: Effect) -> "Story":
+        """Check that the last answer is exactly this, in this order."""
+        assert self.answer == list(wanted), f"wanted {list(wanted)}\n\n{self}"
+        return self
+
+    def so_far(self, *wanted: type) -> list[Effect]:
+        """Collect every effect of these kinds since the beginning."""
+        return [effect for _, answer in self._told for effect in answer if type(effect) in wanted]
+
+    def __str__(self) -> str:
+        rows = (f"{event!s:<60} {answer}" for event, answer in self._told)
+        return "\n".join(["the story so far:", *rows, repr(self.scheduler)])
+
+
+def model(name: str, *, ttl: float = 0.0) -> Model:
+    """Make a model that nobody will ever start."""
+    origin = Origin("http", "127.0.0.1", 9)
+    return Model(ModelId(name), cmd=name, argv=(name,), origin=origin, proxy=str(origin), ttl=ttl)
+
+
+def settings(models: Iterable[str], *, ttl: float = 0.0, max_queue: int = 1000) -> Settings:
+    """Make settings with models of these names."""
+    return Settings(
+        models={ModelId(name): model(name, ttl=ttl) for name in models},
+        serial=SerialSettings(max_queue),
+    )
+
+
+def serial(*models: str, ttl: float = 0.0, max_queue: int = 1000) -> Serial:
+    """Make a serial scheduler for models of these names, all stopped."""
+    return Serial(settings(models, ttl=ttl, max_queue=max_queue))
+
+
+def ready_story(model: str, *others: str, ttl: float = 0.0) -> Story:
+    """Begin a story after `model` was loaded as run 1 and served ticket 100, and is idle."""
+    story = Story(serial(model, *others, ttl=ttl))
+    story.tell(arrived(100, model)).tell(ready(1)).tell(departed(100))
+    return Story(story.scheduler)
+
+
+# Events
+
+
+def arrived(ticket: int, model: str) -> Event:
+    return events.Arrived(Ticket(ticket), ModelId(model))
+
+
+def departed(ticket: int) -> Event:
+    return events.Departed(Ticket(ticket))
+
+
+def ready(run: int) -> Event:
+    return events.ModelReady(Run(run))
+
+
+def broke(run: int, cause: Cause = BOOM) -> Event:
+    return events.ModelBroke(Run(run), cause)
+
+
+def stuck(run: int, why: str = "pid 7 survived SIGKILL") -> Event:
+    return events.ModelStuck(Run(run), why)
+
+
+def stopped(run: int) -> Event:
+    return events.ModelStopped(Run(run))
+
+
+def idle_elapsed(run: int, turn: int) -> Event:
+    return events.IdleElapsed(Run(run), turn)
+
+
+def back_off_elapsed(model: str, attempt: int) -> Event:
+    return events.BackOffElapsed(ModelId(model), attempt)
+
+
+def unload_asked(order: int, *models: str) -> Event:
+    return events.UnloadAsked(Order(order), frozenset(map(ModelId, models)))
+
+
+def stop_asked() -> Event:
+    return events.StopAsked()
+
+
+# Effects
+
+
+def place(ticket: int, position: int) -> Effect:
+    return effects.Place(Ticket(ticket), position)
+
+
+def grant(ticket: int, run: int) -> Effect:
+    return effects.Grant(Ticket(ticket), Run(run))
+
+
+def reject(ticket: int, reason: Reason) -> Effect:
+    return effects.Reject(Ticket(ticket), reason)
+
+
+def revoke(ticket: int, reason: Reason) -> Effect:
+    return effects.Revoke(Ticket(ticket), reason)
+
+
+def start(model: str, run: int) -> Effect:
+    return effects.StartModel(ModelId(model), Run(run))
+
+
+def stop(run: int) -> Effect:
+    return effects.StopModel(Run(run))
+
+
+def arm_idle(run: int, seconds: float, *, turn: int) -> Effect:
+    return effects.ArmIdle(Run(run), seconds, turn)
+
+
+def arm_back_off(model: str, seconds: float, *, attempt: int) -> Effect:
+    return effects.ArmBackOff(ModelId(model), seconds, attempt)
+
+
+def unloaded(order: int, stuck: Unkillable | None = None) -> Effect:
+    return effects.Unloaded(Order(order), stuck)

@@ -1,0 +1,1 @@
+"""HTTP out: to a model. The only room that knows httptools."""

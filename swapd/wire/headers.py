@@ -1,0 +1,141 @@
+"""What of a request a model gets to see, and what of its answer a client gets to see.
+
+Rule 1: pure functions over lists of (name, value) bytes; nothing here is awaited or sent.
+Rule 2: what is forwarded keeps its spelling, its order and its repetitions.
+Rule 3: nothing that is forwarded can end its line: a line break or NUL in a value becomes a space
+(RFC 9110, 5.5), one in a target is percent-encoded, and a name that is no token is dropped.
+`request_head` trusts nobody to have done so.
+"""
+
+import re
+from collections.abc import Sequence
+
+from swapd.config.settings import Origin
+
+Header = tuple[bytes, bytes]
+
+# These speak of one connection, not of the message (RFC 9110, 7.6.1), with those that
+# predecessors of that text named.
+_HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+# The client's key opens swapd, not the model (D21); `Expect` was answered when the body was read.
+_NOT_FOR_MODELS = _HOP_BY_HOP | {b"authorization", b"expect", b"x-api-key"}
+
+_NOT_TOKEN = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
+_BREAK = re.compile(rb"[\r\n\0]")
+_NOT_VISIBLE = re.compile(rb"[^!-~]")
+
+
+def for_upstream(headers: Sequence[Header], *, client: str | None, length: int) -> list[Header]:
+    """Make the headers that a local model gets from those of a client's request.
+
+    `client` is the address that X-Forwarded-For is extended with, `length` that of the body as it
+    will be sent. A request that announced no body and has none keeps announcing none.
+    """
+    dropped = _dropped(headers, _NOT_FOR_MODELS)
+    kept: list[Header] = []
+    sized = announced = False
+    hops: list[bytes] = []
+    hops_at: tuple[int, bytes] | None = None
+    for header in headers:
+        name = header[0].lower()
+        if name in dropped:
+            announced = announced or name == b"transfer-encoding"
+        elif name == b"content-length":
+            if not sized:
+                kept.append((header[0], b"%d" % length))
+            sized = True
+        elif name == b"x-forwarded-for" and client is not None:
+            hops_at = hops_at or (len(kept), header[0])
+            hops.append(header[1])
+        else:
+            kept.append(header)
+    if client is not None:
+        at, spelling = hops_at or (len(kept), b"X-Forwarded-For")
+        kept.insert(at, (spelling, b", ".join([*hops, client.encode()])))
+    if not sized and (length or announced):
+        kept.append((b"Content-Length", b"%d" % length))
+    return _unbroken(kept)
+
+
+def for_client(headers: Sequence[Header]) -> list[Header]:
+    """Make the headers that a client gets from those of a model's answer."""
+    dropped = _dropped(headers, _HOP_BY_HOP)
+    kept = [header for header in headers if header[0].lower() not in dropped]
+    # A proxy in front of us (nginx) would otherwise collect tokens until its buffer is full.
+    if is_event_stream(kept) and not any(name.lower() == b"x-accel-buffering" for name, _ in kept):
+        kept.append((b"X-Accel-Buffering", b"no"))
+    return _unbroken(kept)
+
+
+def is_event_stream(headers: Sequence[Header]) -> bool:
+    """Tell whether an answer is a stream of server-sent events."""
+    return any(
+        len(name) == 12
+        and name.lower() == b"content-type"
+        and b"text/event-stream" in value.lower()
+        for name, value in headers
+    )
+
+
+def target(origin: Origin, raw_path: bytes, query: bytes) -> bytes:
+    """Join an origin's path and query in front of a request's, which stay as they were escaped."""
+    path = origin.path.encode().removesuffix(b"/") + b"/" + raw_path.removeprefix(b"/")
+    if origin.query:
+        query = origin.query.encode() + (b"&" + query if query else b"")
+    joined = path + b"?" + query if query else path
+    if _NOT_VISIBLE.search(joined) is None:
+        return joined
+    return _NOT_VISIBLE.sub(lambda found: b"%%%02X" % ord(found[0]), joined)
+
+
+def request_head(method: str, target: bytes, headers: Sequence[Header]) -> bytes:
+    """Write the head of a request, or raise ValueError for one that could hide another."""
+    line = b"%b %b HTTP/1.1" % (method.encode("ascii"), target)
+    head = b"\r\n".join([line, *[name + b": " + value for name, value in headers], b"", b""])
+    ends = len(headers) + 2
+    if (
+        line.count(b" ") != 2
+        or not method
+        or not target
+        or b"\0" in head
+        or (head.count(b"\r") != ends or head.count(b"\n") != ends)
+    ):
+        raise ValueError(f"cannot send {line!r}: its head is not one of a single request")
+    return head
+
+
+def _dropped(headers: Sequence[Header], always: frozenset[bytes]) -> frozenset[bytes]:
+    """Add what `Connection` lists to what is always dropped. Nobody may talk us out of Host."""
+    listed = {
+        option.strip().lower()
+        for name, value in headers
+        if len(name) == 10 and name.lower() == b"connection"
+        for option in value.split(b",")
+    }
+    return always if listed <= always else always | listed - {b"host"}
+
+
+def _unbroken(headers: list[Header]) -> list[Header]:
+    """Hold rule 3; nearly always that takes two looks and no copy."""
+    if _NOT_TOKEN.search(b"".join([name for name, _ in headers])) is None and (
+        _BREAK.search(b"".join([value for _, value in headers])) is None
+    ):
+        return headers
+    return [
+        (name, _BREAK.sub(b" ", value).strip())
+        for name, value in headers
+        if _NOT_TOKEN.search(name) is None
+    ]

@@ -1,0 +1,1 @@
+"""Child processes: starting, probing, stopping, and making sure they are gone."""

@@ -1,0 +1,123 @@
+"""One run of one model, as a straight line: spawn, probe, ready, wait, gone.
+
+Being cancelled is how a run is ended; the way out is the same for an unload, an eviction, a crash
+and a failed start, and leads through `child.py`.
+"""
+
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol
+
+import attrs
+import trio
+from trio_util import move_on_when
+
+from swapd.config.settings import Model, Origin
+from swapd.ids import ModelId
+from swapd.models.child import Child, Command, open_child
+from swapd.models.group import CannotStart
+from swapd.models.probe import until_ready
+from swapd.models.warden import Warden
+from swapd.schedule.reasons import Cause
+
+# How much of what a model wrote is told to whoever waited for it.
+LAST_LINES = 20
+
+
+class Output(Protocol):
+    """Where one run's output goes."""
+
+    def write(self, data: bytes) -> None:
+        """Take what the process wrote; never blocks."""
+
+    def last_lines(self, count: int) -> tuple[str, ...]:
+        """Answer with the last lines, oldest first."""
+
+
+class Life(Protocol):
+    """Who is told what becomes of the run; all of it synchronous."""
+
+    def ready(self) -> None:
+        """The model answers its health check."""
+
+    def broke(self, cause: Cause) -> None:
+        """The start failed, or the process ended unasked; the sweep follows."""
+
+    def stuck(self, why: str, gone: Callable[[], Awaitable[None]]) -> None:
+        """Something of it survived SIGKILL; `gone` waits until it is gone after all."""
+
+
+@attrs.frozen
+class Supervisor:
+    """What a run needs of the world; called with a model, it lives one run of it."""
+
+    warden: Warden
+    open_output: Callable[[ModelId], Output]
+    ask: Callable[[Origin, str], Awaitable[int | None]]
+    """Ask a path there once: the status, or None when nothing answers."""
+    answers: Callable[[Origin], Awaitable[bool]]
+    """Whether anybody accepts connections at an address of this machine."""
+
+    async def __call__(self, model: Model, life: Life) -> None:
+        """Live one run to its end: returns, or is cancelled, when nothing of it is left."""
+        if await self.answers(model.origin):
+            # A stranger's 200 must never pass for our model's.
+            life.broke(Cause(f"port {model.origin.port} is taken (models.{model.id}.proxy)"))
+            return
+        output = self.open_output(model.id)
+        opened = open_child(
+            self._command(model), output=output.write, stuck=life.stuck, warden=self.warden
+        )
+        try:
+            async with opened as child:
+                cause = await self._become_ready(model, child)
+                if cause is None:
+                    life.ready()
+                    await child.exited.wait()
+                    cause = exit_cause(child.exit_status)
+                life.broke(attrs.evolve(cause, last_lines=output.last_lines(LAST_LINES)))
+        except CannotStart as problem:
+            life.broke(Cause(str(problem)))
+
+    def _command(self, model: Model) -> Command:
+        env = dict(os.environ)
+        for entry in model.env:
+            name, _, value = entry.partition("=")
+            env[name] = value
+        return Command(
+            argv=model.argv,
+            env=self.warden.mark(env),
+            stop_argv=model.stop_argv,
+            grace=model.unload_timeout,
+            released=partial(self._released, model.origin),
+        )
+
+    async def _released(self, origin: Origin) -> bool:
+        return not await self.answers(origin)
+
+    async def _become_ready(self, model: Model, child: Child) -> Cause | None:
+        """Wait for readiness; answer with what came instead, if something did."""
+        ready = model.check_endpoint is None
+        if model.check_endpoint is not None:
+            ask = partial(self.ask, model.origin, model.check_endpoint)
+            with trio.move_on_after(model.health_timeout):
+                async with move_on_when(child.exited.wait):
+                    await until_ready(ask)
+                    ready = True
+        if child.exited.is_set():
+            return exit_cause(child.exit_status)
+        return None if ready else Cause(f"not healthy after {model.health_timeout:g} s")
+
+
+def exit_cause(status: int | None) -> Cause:
+    """Put an exit status into words: a code, or minus a signal."""
+    assert status is not None
+    if status < 0:
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        return Cause(f"killed by {name}", signal=-status)
+    return Cause(f"exited with code {status}", exit_code=status)

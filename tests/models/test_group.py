@@ -1,0 +1,76 @@
+"""Process groups: real processes, because that is what may go wrong."""
+
+import os
+import signal
+
+import pytest
+import trio
+
+from swapd.models.group import CannotStart, Group
+from tests.processes import alive, child_argv, dead
+
+pytestmark = pytest.mark.real
+
+
+async def exited(group: Group) -> None:
+    with trio.fail_after(20):
+        await trio.lowlevel.wait_readable(group.pidfd)
+
+
+async def test_the_leader_is_in_a_group_of_its_own():
+    """Ctrl-C in our terminal must not reach the models."""
+    group = Group(child_argv(0), env={})
+    assert os.getpgid(group.pid) == group.pid != os.getpgid(0)
+    assert group.members() == [group.pid]
+    group.signal(signal.SIGKILL)
+    await exited(group)
+    assert group.members() == []
+    assert group.exit_status == -signal.SIGKILL
+    group.close()
+
+
+async def test_members_are_what_lives_and_not_the_leader_only():
+    """A shell that has exited may have left its server behind."""
+    group = Group(["/bin/sh", "-c", "sleep 1000 & exit 3"], env={"PATH": os.environ["PATH"]})
+    await exited(group)
+    assert group.exit_status == 3
+    [left] = group.members()
+    assert left != group.pid
+    group.signal(signal.SIGKILL)
+    with trio.fail_after(20):
+        await dead(left)
+    assert group.members() == []
+    group.close()
+
+
+async def test_signalling_what_is_gone_is_no_error():
+    """The race between an exit and a signal is nobody's fault."""
+    group = Group(["/bin/true"], env={})
+    await exited(group)
+    assert group.exit_status == 0
+    group.signal(signal.SIGTERM)
+    assert not alive(group.pid)
+    group.close()
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["/nonexistent/server"], "cannot execute /nonexistent/server: No such file or directory"),
+        (["/etc/passwd"], "cannot execute /etc/passwd: Permission denied"),
+        (["a\0b"], "embedded null byte"),
+    ],
+)
+def test_a_command_that_cannot_be_executed_says_why(argv, says):
+    """The operator learns which file it is."""
+    with pytest.raises(CannotStart, match=says):
+        Group(argv, env={})
+
+
+def test_a_command_that_cannot_be_executed_leaks_nothing():
+    """Failing loads are repeated; descriptors must not pile up."""
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(10):
+        with pytest.raises(CannotStart):
+            Group(["/nonexistent/server"], env={})
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,279 @@
+"""The loop between requests, scheduler and models: real scheduler, fake models, pretend time."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from swapd.config.settings import Model, Settings
+from swapd.engine import FORGET_STALLED, Engine, Refused
+from swapd.ids import ModelId
+from swapd.models.supervisor import Life
+from swapd.schedule.choose import choose
+from swapd.schedule.phase import Phase
+from swapd.schedule.reasons import (
+    BackingOff,
+    LoadFailed,
+    ModelUnloaded,
+    QueueFull,
+    Reason,
+    ShuttingDown,
+    Unkillable,
+)
+from swapd.wire.pool import Pool
+from tests import stories
+from tests.fakes import FakeModels
+
+A, B = ModelId("a"), ModelId("b")
+
+
+@asynccontextmanager
+async def running(
+    *models: str, settings: Settings | None = None, fakes: FakeModels | None = None
+) -> AsyncIterator[tuple[Engine, FakeModels]]:
+    """Run an engine over fake models."""
+    chosen = settings or stories.settings(models)
+    pretend = fakes or FakeModels()
+    engine = Engine(
+        chosen,
+        choose(chosen),
+        supervise=pretend,
+        open_pool=lambda model: Pool(model.origin),
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(engine.run)
+        yield engine, pretend
+        nursery.cancel_scope.cancel()
+
+
+async def use(engine: Engine, model: ModelId, seconds: float = 0.0) -> list[Reason]:
+    """Take one turn; answer with what it was revoked for."""
+    revoked: list[Reason] = []
+    async with engine.turn(model, revoke=revoked.append) as turn:
+        await turn.granted()
+        await trio.sleep(seconds)
+    return revoked
+
+
+async def test_a_turn_waits_for_its_model_and_gives_it_back(autojump_clock):
+    """Load, hold, release, and the next one goes on without a load."""
+    async with running("a") as (engine, models):
+        async with engine.turn(A, revoke=print) as turn:
+            assert engine.phase(A) is Phase.STOPPED
+            await turn.granted()
+            assert engine.phase(A) is Phase.READY
+            assert trio.current_time() == models.load
+        await use(engine, A)
+        assert models.loads == [A]
+
+
+async def test_a_waiting_turn_learns_its_place(autojump_clock):
+    """Whoever shows a waiting client where it stands watches `place`."""
+    async with (
+        running("a") as (engine, _),
+        engine.turn(A, revoke=print),
+        engine.turn(A, revoke=print) as second,
+    ):
+        await wait_all_tasks_blocked()
+        assert second.place.value == 2
+
+
+async def test_a_cancelled_waiter_leaves_the_queue(autojump_clock):
+    """Its goodbye is synchronous, so cancellation cannot lose it."""
+    async with running("a", "b") as (engine, models):
+        await use(engine, A)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(use, engine, A, 10)
+            await wait_all_tasks_blocked()
+            with trio.move_on_after(1):
+                await use(engine, B)
+        await trio.sleep(60)
+        assert models.loads == [A]
+
+
+async def test_a_turn_cancelled_while_opening_leaves_nothing(autojump_clock):
+    """A task that is cancelled before its first wait says goodbye all the same."""
+    async with running("a") as (engine, _models):
+        with trio.CancelScope() as request:
+            request.cancel()
+            await use(engine, A)
+        await trio.sleep(60)
+        assert not engine._slots
+        assert await use(engine, A) == []
+
+
+async def test_an_unload_answers_when_the_process_is_gone(autojump_clock):
+    """Not when it was asked to go."""
+    async with running("a") as (engine, models):
+        await use(engine, A)
+        before = trio.current_time()
+        assert await engine.unload([A]) is None
+        assert not models.running
+        assert trio.current_time() - before == models.stop
+
+
+async def test_an_unload_takes_the_model_from_its_user(autojump_clock):
+    """The holder is told why; the queue goes on when it has let go."""
+    async with running("a") as (engine, _), trio.open_nursery() as nursery:
+        got: list[Reason] = []
+        async with engine.turn(A, revoke=got.append) as turn:
+            await turn.granted()
+            nursery.start_soon(engine.unload)
+            await wait_all_tasks_blocked()
+            assert got == [ModelUnloaded(A)]
+
+
+async def test_a_cancelled_unload_is_carried_out_all_the_same(autojump_clock):
+    """An operator's client that hangs up does not keep the model in memory."""
+    async with running("a") as (engine, models):
+        await use(engine, A)
+        with trio.move_on_after(0.1):
+            await engine.unload()
+        await trio.sleep(models.stop)
+        assert not models.running
+        assert not engine._orders
+
+
+async def test_a_failed_load_is_raised_with_its_cause(autojump_clock):
+    """The scheduler's reason comes out of `granted`."""
+    async with running("a") as (engine, models):
+        models.broken.add(A)
+        with pytest.raises(Refused) as refused:
+            await use(engine, A)
+        assert isinstance(refused.value.reason, LoadFailed)
+
+
+async def test_a_bug_in_a_models_care_is_that_models_failure(autojump_clock):
+    """A broken supervisor must never take the daemon, or the other models, along."""
+
+    class Buggy(FakeModels):
+        async def __call__(self, model: Model, life: Life) -> None:
+            if model.id == A:
+                raise ZeroDivisionError("bug")
+            await super().__call__(model, life)
+
+    async with running("a", "b", fakes=Buggy()) as (engine, _):
+        with pytest.raises(Refused) as refused:
+            await use(engine, A)
+        assert isinstance(refused.value.reason, LoadFailed)
+        assert "ZeroDivisionError" in refused.value.reason.cause.text
+        await use(engine, B)
+
+
+async def test_a_model_stopped_in_the_breath_it_was_started_never_stays(autojump_clock):
+    """StartModel and StopModel may be carried out before the run's task has taken a step."""
+    async with running("a", "b") as (engine, models):
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as request:
+                request.cancel()
+                await use(engine, A)
+            nursery.start_soon(use, engine, B)
+        assert models.running == {B}
+        assert models.most == 1
+
+
+async def test_an_idle_model_is_unloaded_after_its_ttl(autojump_clock):
+    """Counted from its last use; memory goes back to the machine."""
+    async with running(settings=stories.settings(["a"], ttl=300)) as (engine, models):
+        await use(engine, A)
+        await trio.sleep(299)
+        await use(engine, A)
+        await trio.sleep(299)
+        assert engine.phase(A) is Phase.READY
+        await trio.sleep(2)
+        assert not models.running
+
+
+async def test_a_busy_model_has_one_idle_timer(autojump_clock):
+    """A task for each request's timer would be thousands of sleepers."""
+    async with running(settings=stories.settings(["a"], ttl=300)) as (engine, _):
+        await use(engine, A)
+        assert engine._nursery is not None
+        await wait_all_tasks_blocked()
+        before = len(engine._nursery.child_tasks)
+        for _ in range(100):
+            await use(engine, A)
+        await wait_all_tasks_blocked()
+        assert len(engine._nursery.child_tasks) == before
+
+
+async def test_a_client_that_does_not_let_go_is_forgotten_when_its_model_is_gone(autojump_clock):
+    """A stalled reader holds its own connection, not everybody's queue."""
+    async with running("a", "b") as (engine, models), trio.open_nursery() as nursery:
+        nursery.start_soon(use, engine, A, 1000)
+        await trio.sleep(2)
+        await engine.unload([A])
+        before = trio.current_time()
+        await use(engine, B)
+        assert trio.current_time() - before == FORGET_STALLED + models.load
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_survives_sigkill_is_named_and_nothing_is_loaded_on_top(autojump_clock):
+    """Everybody gets a 503 until it goes; then life goes on."""
+    async with running("a", "b") as (engine, models):
+        models.unkillable.add(A)
+        await use(engine, A)
+        stuck = Unkillable(A, "process 7 survived SIGKILL")
+        assert await engine.unload() == stuck
+        assert engine.phase(A) is Phase.FAILED
+        with pytest.raises(Refused) as refused:
+            await use(engine, B)
+        assert refused.value.reason == stuck
+        models.let_go()
+        await wait_all_tasks_blocked()
+        await use(engine, B)
+
+
+async def test_stopping_refuses_the_waiting_and_lets_the_served_finish(autojump_clock):
+    """The drain is for those who hold a model."""
+    async with running("a", "b") as (engine, _):
+        await use(engine, A)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(use, engine, A, 10)
+            await wait_all_tasks_blocked()
+            engine.stop()
+            with pytest.raises(Refused) as refused:
+                await use(engine, B)
+            assert refused.value.reason == ShuttingDown()
+
+
+async def test_models_are_gone_before_the_engine_is(autojump_clock):
+    """Cancelling the engine ends its models, in their own time, first."""
+    fakes = FakeModels()
+    async with running("a", fakes=fakes) as (engine, _):
+        await use(engine, A)
+    assert not fakes.running
+
+
+async def test_retry_after_follows_the_pace_of_the_queue(autojump_clock):
+    """A full queue of ten-second requests does not ask clients back in one."""
+    async with running(settings=stories.settings(["a"], max_queue=1)) as (engine, _):
+        for _ in range(30):
+            await use(engine, A, 10)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(use, engine, A, 10)
+            await wait_all_tasks_blocked()
+            nursery.start_soon(use, engine, A, 10)
+            await wait_all_tasks_blocked()
+            with pytest.raises(Refused) as refused:
+                await use(engine, A)
+            nursery.cancel_scope.cancel()
+        assert refused.value.reason == QueueFull(1)
+        assert refused.value.retry_after == pytest.approx(10, abs=0.5)
+
+
+async def test_retry_after_a_back_off_is_what_is_left_of_it(autojump_clock):
+    """Not its whole length: the client may have come late."""
+    async with running("a") as (engine, models):
+        models.broken.add(A)
+        for _ in range(2):
+            with pytest.raises(Refused):
+                await use(engine, A)
+        await trio.sleep(4)
+        with pytest.raises(Refused) as refused:
+            await use(engine, A)
+        assert isinstance(refused.value.reason, BackingOff)
+        assert refused.value.retry_after == pytest.approx(10 - 4)

@@ -1,0 +1,1 @@
+"""HTTP in: sockets, TLS and hypercorn. The only room that knows hypercorn."""

@@ -1,0 +1,130 @@
+"""Where clients find us: the listening sockets.
+
+We own them, not hypercorn, so that what must hold for every connection is set here once.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import attrs
+
+# How many connections may wait to be accepted.
+BACKLOG = 1024
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on."""
+
+
+class BadAddress(ValueError):
+    """The text is no address."""
+
+
+@attrs.frozen
+class Address:
+    """A parsed `--listen`: a host and port, or the path of a unix socket."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    path: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Read `HOST:PORT`, `[IPv6]:PORT`, `:PORT` (every interface) or `unix:/path`."""
+        if text.startswith("unix:"):
+            path = text.removeprefix("unix:")
+            if not path:
+                raise BadAddress("unix: needs a path, as in unix:/run/swapd.sock")
+            return cls(path=path)
+        host, colon, port = text.rpartition(":")
+        bare = host.removeprefix("[").removesuffix("]")
+        good_port = colon and port.isdecimal() and int(port) <= 65535
+        if not good_port or (":" in bare and bare == host):
+            raise BadAddress(
+                f"cannot listen on {text!r}: expected HOST:PORT, [IPV6]:PORT or unix:/path"
+            )
+        return cls(bare, int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return (
+            self.path is not None
+            or self.host in ("localhost", "::1")
+            or (self.host.startswith("127."))
+        )
+
+
+@contextmanager
+def open_listener(address: Address) -> Iterator[socket.socket]:
+    """Listen there; raise `CannotListen`. Leaving closes the socket and removes a unix path."""
+    with contextlib.ExitStack() as opened:
+        if address.path is not None:
+            yield _listen_unix(address.path, opened)
+        else:
+            yield _listen_tcp(address, opened)
+
+
+def url(sock: socket.socket, *, tls: bool) -> str:
+    """Say where a client finds the socket."""
+    where = sock.getsockname()
+    if sock.family is socket.AF_UNIX:
+        return f"unix:{os.fsdecode(where)}"
+    host = f"[{where[0]}]" if sock.family is socket.AF_INET6 else where[0]
+    return f"{'https' if tls else 'http'}://{host}:{where[1]}"
+
+
+def _listen_tcp(address: Address, opened: contextlib.ExitStack) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(
+            address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except socket.gaierror as problem:
+        raise CannotListen(f"cannot listen on {address.host}: {problem.strerror}") from problem
+    # A name may have addresses of both families; clients try IPv4 in any case.
+    family, kind, proto, _, where = min(found, key=lambda info: info[0] != socket.AF_INET)
+    sock = opened.enter_context(socket.socket(family, kind, proto))
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(where)
+        sock.listen(BACKLOG)
+    except OSError as problem:
+        text = f"cannot listen on {address.host or '*'}:{address.port}: {problem.strerror}"
+        raise CannotListen(text) from problem
+    return sock
+
+
+def _listen_unix(path: str, opened: contextlib.ExitStack) -> socket.socket:
+    sock = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    try:
+        _remove_stale(path)
+        sock.bind(path)
+        sock.listen(BACKLOG)
+    except OSError as problem:
+        raise CannotListen(f"cannot listen on unix:{path}: {problem.strerror}") from problem
+    opened.callback(_unlink, path)
+    return sock
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket file that nobody listens on any more; anything else is left alone."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise OSError(errno.EEXIST, "the path exists and is no socket")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+            try:
+                caller.connect(path)
+            except ConnectionRefusedError:
+                os.unlink(path)
+            else:
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

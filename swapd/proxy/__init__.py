@@ -1,0 +1,1 @@
+"""The data plane: requests for models, as plain ASGI."""

@@ -1,0 +1,64 @@
+"""Reading a request's body, bounded in size and in time, and getting rid of one not wanted.
+
+The body is read before the request queues: hypercorn tells of a hang-up only through the same
+channel, and a queue must not keep a client's upload half sent.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+
+from swapd.refusals import Refusal, body_stalled, body_too_large
+
+Receive = Callable[[], Awaitable[Any]]
+
+# A client that sends nothing more of its body for this long is not going to.
+STALLED_UPLOAD = 60.0
+
+# How long what a refused client still sends is thrown away, so that it gets to read the refusal:
+# closing with unread bytes would reset the connection under its feet.
+LINGER = 5.0
+
+
+class ClientGone(Exception):
+    """The client hung up before its request was complete."""
+
+
+class BadUpload(Exception):
+    """The body is refused, and what is left of it has not been read."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+async def read_body(receive: Receive, limit: int, *, announced: int | None) -> bytes:
+    """Answer with the whole body; raise `BadUpload` or `ClientGone`."""
+    if announced is not None and announced > limit:
+        raise BadUpload(body_too_large(limit))
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        with trio.move_on_after(STALLED_UPLOAD) as patience:
+            message = await receive()
+        if patience.cancelled_caught:
+            raise BadUpload(body_stalled(STALLED_UPLOAD))
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if piece := message.get("body", b""):
+            size += len(piece)
+            if size > limit:
+                raise BadUpload(body_too_large(limit))
+            pieces.append(piece)
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def discard_body(receive: Receive) -> None:
+    """Throw away what still comes, until its end, the client's, or ours of patience."""
+    with trio.move_on_after(LINGER):
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                return

@@ -1,0 +1,181 @@
+"""A whole swapd in pretend time: real scheduler, engine, relay, Quart and hypercorn.
+
+Only what lies outside is pretended: processes, the models' servers, sockets and the clock.
+
+    async with open_house("a", "b") as house:
+        answer = await house.post("/v1/chat/completions", {"model": "a"})
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import attrs
+import h11
+import trio
+from trio.testing import lockstep_stream_pair, memory_stream_pair
+
+from swapd.config.settings import Model, Settings
+from swapd.engine import Engine
+from swapd.front.gateway import Gateway
+from swapd.front.serve import Front
+from swapd.manage.app import make_app
+from swapd.proxy.relay import Relay
+from swapd.schedule.choose import choose
+from swapd.wire.pool import Pool
+from tests import stories
+from tests.fakes import FakeModels, FakeUpstream, SocketLike
+
+
+@attrs.define
+class Reply:
+    """What a client got."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    complete: bool
+    """Whether HTTP's own framing says that this is all of it."""
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The code of an error envelope."""
+        return str(self.json()["error"]["code"])
+
+
+@attrs.define
+class Caller:
+    """One client's connection."""
+
+    stream: trio.abc.Stream
+    socket: SocketLike
+    _http: h11.Connection = attrs.field(factory=lambda: h11.Connection(h11.CLIENT))
+
+    async def send(
+        self,
+        path: str,
+        body: bytes | Mapping[str, Any] | None = None,
+        *,
+        method: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Send a request and wait for nothing."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        if body is None:
+            data = b""
+        verb = method or ("GET" if body is None else "POST")
+        fields = {"Host": "swapd", "Content-Length": str(len(data)), **(headers or {})}
+        head = h11.Request(method=verb, target=path, headers=list(fields.items()))
+        await self.raw(
+            (self._http.send(head) or b"")
+            + (self._http.send(h11.Data(data=data)) or b"")
+            + (self._http.send(h11.EndOfMessage()) or b"")
+        )
+
+    async def raw(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        await self.stream.send_all(data)
+
+    async def head(self) -> h11.Response:
+        """Wait for the head of the answer."""
+        event = await self._event()
+        assert isinstance(event, h11.Response)
+        return event
+
+    async def piece(self) -> bytes | None:
+        """Wait for what comes next of the body; b"" is its proper end, None a cut."""
+        event = await self._event()
+        if isinstance(event, h11.Data):
+            return bytes(event.data)
+        return b"" if isinstance(event, h11.EndOfMessage) else None
+
+    async def reply(self) -> Reply:
+        """Wait for the whole answer, or what there is of it."""
+        head = await self.head()
+        body = b""
+        while piece := await self.piece():
+            body += piece
+        headers = {name.decode().lower(): value.decode() for name, value in head.headers}
+        reply = Reply(head.status_code, headers, body, complete=piece == b"")
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+            self._http.start_next_cycle()
+        return reply
+
+    async def leave(self) -> None:
+        """Hang up."""
+        await trio.aclose_forcefully(self.stream)
+
+    async def _event(self) -> Any:
+        while True:
+            try:
+                event = self._http.next_event()
+            except h11.RemoteProtocolError:
+                return None
+            if event is not h11.NEED_DATA:
+                return event
+            try:
+                self._http.receive_data(bytes(await self.stream.receive_some()))
+            except trio.BrokenResourceError:
+                return None
+
+
+@attrs.define
+class House:
+    """The pretend world around one swapd."""
+
+    engine: Engine
+    front: Front
+    models: FakeModels
+    upstream: FakeUpstream
+    nursery: trio.Nursery
+
+    def call(self, *, stalling: bool = False) -> Caller:
+        """Connect a client; a stalling one blocks the other side until it reads."""
+        ours, theirs = lockstep_stream_pair() if stalling else memory_stream_pair()
+        stream = SocketLike(theirs)
+        self.nursery.start_soon(self.front.connection, cast(Any, stream))
+        return Caller(ours, stream)
+
+    async def post(self, path: str, body: bytes | Mapping[str, Any]) -> Reply:
+        """Ask once, on a connection of its own."""
+        caller = self.call()
+        await caller.send(path, body)
+        reply = await caller.reply()
+        await caller.leave()
+        return reply
+
+    async def get(self, path: str, *, method: str = "GET") -> Reply:
+        """Ask once, on a connection of its own."""
+        caller = self.call()
+        await caller.send(path, method=method)
+        reply = await caller.reply()
+        await caller.leave()
+        return reply
+
+    def loads(self) -> str:
+        """Say what was loaded so far, in order."""
+        return " ".join(self.models.loads)
+
+
+@asynccontextmanager
+async def open_house(
+    *models: str, settings: Settings | None = None, max_body: int = 1_000_000
+) -> AsyncIterator[House]:
+    """Run a swapd for models of these names; leaving ends it."""
+    chosen = settings or stories.settings(models)
+    async with trio.open_nursery() as nursery:
+        fakes = FakeModels()
+        upstream = FakeUpstream(nursery)
+
+        def open_pool(model: Model) -> Pool:
+            return Pool(model.origin, connect=upstream.connect)
+
+        engine = Engine(chosen, choose(chosen), supervise=fakes, open_pool=open_pool)
+        front = Front(Gateway(Relay(engine, max_body), make_app(engine)))
+        await nursery.start(engine.run)
+        yield House(engine, front, fakes, upstream, nursery)
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,153 @@
+"""The nursery tree and the stop sequence, from top to bottom. Knows everybody, decides nothing.
+
+root
+├─ engine.run         the scheduler's loop, its timers, and a task for each run of a model
+├─ front.run          a task for each connection
+└─ here               waits for a signal, then stops everything, in order
+"""
+
+import logging
+import os
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable
+
+import attrs
+import trio
+from trio_util import move_on_when
+
+from swapd import __version__
+from swapd.config.settings import Model, Origin, Settings
+from swapd.engine import Engine
+from swapd.front.gateway import Gateway
+from swapd.front.listen import Address, open_listener, url
+from swapd.front.serve import Front, server_tls
+from swapd.manage.app import make_app
+from swapd.models.child import KILL_PATIENCE
+from swapd.models.supervisor import Supervisor
+from swapd.models.warden import Warden, open_warden
+from swapd.proxy.relay import Relay
+from swapd.schedule.choose import choose
+from swapd.watch.journal import RunOutput
+from swapd.wire import pool
+from swapd.wire.dial import answers
+from swapd.wire.exchange import UpstreamGone
+from swapd.wire.headers import target
+
+log = logging.getLogger(__name__)
+
+# How long requests that have their model may go on after the first signal to stop.
+DRAIN = 30.0
+
+# How long those that are cut then have to hear of it.
+LAST_WORDS = 1.0
+
+# How long after all of its bounds a stop that hangs is ended by force; the warden does the rest.
+HARD_EXIT = 5.0
+
+EX_SOFTWARE = 70
+
+
+@attrs.frozen
+class Options:
+    """How to serve, apart from what the configuration says."""
+
+    listen: Address = attrs.field(factory=Address)
+    certificate: str | None = None
+    key: str | None = None
+    """Paths of the TLS certificate chain and its key; both or neither."""
+    max_body: int = 64 * 1024 * 1024
+    drain: float = DRAIN
+
+
+def serve(settings: Settings, options: Options, *, announce: Callable[[str], None]) -> None:
+    """Serve until told to stop. Raises `CannotListen`, or OSError for TLS files.
+
+    `announce` gets the one line that says where we listen.
+    """
+    tls = None
+    if options.certificate is not None and options.key is not None:
+        tls = server_tls(options.certificate, options.key)
+    with open_listener(options.listen) as listener, open_warden() as warden:
+        trio.run(_run, settings, options, listener, tls, warden, announce)
+
+
+async def _run(
+    settings: Settings,
+    options: Options,
+    listener: socket.socket,
+    tls: ssl.SSLContext | None,
+    warden: Warden,
+    announce: Callable[[str], None],
+) -> None:
+    supervisor = Supervisor(warden=warden, open_output=RunOutput, ask=_ask, answers=answers)
+    engine = Engine(settings, choose(settings), supervise=supervisor, open_pool=_open_pool)
+    gateway = Gateway(Relay(engine, options.max_body), make_app(engine))
+    front = Front(gateway, tls)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async with trio.open_nursery() as root:
+            await root.start(engine.run)
+            await root.start(front.run, listener)
+            announce(f"swapd {__version__} listening on {url(listener, tls=tls is not None)}")
+            if not options.listen.is_loopback:
+                log.warning("everybody on the network can use this; there are no keys")
+            await _told_to_stop(signals)
+            await _stop(engine, front, signals, drain=options.drain)
+            root.cancel_scope.cancel()
+
+
+async def _told_to_stop(signals: AsyncIterator[int]) -> None:
+    async for number in signals:
+        if number != signal.SIGHUP:
+            return
+        log.warning("cannot reload the configuration yet; restart to take it up")
+
+
+async def _stop(
+    engine: Engine, front: Front, signals: AsyncIterator[int], *, drain: float
+) -> None:
+    """Go down in order, every stage bounded; a second signal skips the drain."""
+    unload = _longest_unload(engine.settings)
+    _exit_hard_after(drain + unload + LAST_WORDS + HARD_EXIT)
+    log.info("stopping; requests that are being served may finish, a second signal cuts them")
+    engine.stop()
+    await front.stop_accepting()
+    with trio.move_on_after(drain):
+        async with move_on_when(_told_to_stop, signals):
+            await front.drained()
+    with trio.move_on_after(unload):
+        await engine.unload()
+    with trio.move_on_after(LAST_WORDS):
+        await front.drained()
+    log.info("stopped")
+
+
+def _longest_unload(settings: Settings) -> float:
+    grace = max((model.unload_timeout for model in settings.models.values()), default=0.0)
+    return grace + 2 * KILL_PATIENCE
+
+
+def _exit_hard_after(seconds: float) -> None:
+    # A thread, because what may hang is the loop that everything else runs in.
+    def exit_hard() -> None:
+        log.error("the stop hangs; leaving the rest to the warden")
+        os._exit(EX_SOFTWARE)
+
+    timer = threading.Timer(seconds, exit_hard)
+    timer.daemon = True
+    timer.start()
+
+
+def _open_pool(model: Model) -> pool.Pool:
+    return pool.Pool(model.origin)
+
+
+async def _ask(origin: Origin, endpoint: str) -> int | None:
+    """Ask a model's health endpoint once, for the supervisor, which knows no HTTP."""
+    path, _, query = endpoint.partition("?")
+    try:
+        return await pool.ask(origin, target(origin, path.encode(), query.encode()).decode())
+    except UpstreamGone:
+        return None

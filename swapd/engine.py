@@ -9,7 +9,7 @@ Rule 4: goodbyes are posted synchronously from a `finally`, so a cancelled task 
 import itertools
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import assert_never
 
@@ -48,6 +48,8 @@ from swapd.schedule.events import (
 )
 from swapd.schedule.phase import Phase
 from swapd.schedule.reasons import BackingOff, Cause, QueueFull, Reason, Unkillable
+from swapd.timers import Timers
+from swapd.turns import Refused, Turn
 from swapd.wire.pool import Pool
 
 log = logging.getLogger(__name__)
@@ -60,49 +62,8 @@ FORGET_STALLED = 2.0
 NEWEST_TURN = 0.2
 
 
-class Refused(Exception):
-    """The scheduler will not serve this request, for this reason."""
-
-    def __init__(self, reason: Reason, *, retry_after: float | None = None) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
-        self.retry_after = retry_after
-        """Seconds after which asking again may help; None where waiting does not."""
-
-
 Supervise = Callable[[Model, Life], Awaitable[None]]
 """One run of one model: returns, or is cancelled, when it is verified gone."""
-
-
-@attrs.define
-class _Slot:
-    """What the engine knows of one open turn."""
-
-    revoke: Callable[[Reason], None]
-    opened: float
-    place: AsyncValue[int | None] = attrs.field(factory=lambda: AsyncValue[int | None](None))
-    decision: AsyncValue[Pool | Refused | None] = attrs.field(
-        factory=lambda: AsyncValue[Pool | Refused | None](None)
-    )
-    run: Run | None = None
-
-
-@attrs.frozen
-class Turn:
-    """A request's claim on a model."""
-
-    ticket: Ticket
-    place: AsyncValue[int | None]
-    """The position among those that wait, counted from 1; None before the first word of it."""
-    _decision: AsyncValue[Pool | Refused | None]
-
-    async def granted(self) -> Pool:
-        """Wait for the loaded model and answer with the way to speak to it, or raise `Refused`."""
-        decision = await self._decision.wait_value(lambda value: value is not None)
-        assert decision is not None
-        if isinstance(decision, Refused):
-            raise decision
-        return decision
 
 
 @attrs.define
@@ -134,16 +95,15 @@ class Engine:
         self._open_pool = open_pool
         # Not a bounded channel: posting from a cancelled task must neither wait nor be lost.
         self._post, self._inbox = trio.open_memory_channel[Event](math.inf)
-        self._slots: dict[Ticket, _Slot] = {}
+        self._turns: dict[Ticket, Turn] = {}
         self._runs: dict[Run, _Running] = {}
         self._orders: dict[Order, AsyncValue[Unloaded | None]] = {}
-        self._back_off_until: dict[ModelId, float] = {}
         self._tickets = itertools.count(1)
         self._order_numbers = itertools.count(1)
-        self._timers: dict[Hashable, tuple[float, Event]] = {}
         self._seconds_a_turn = 1.0
         self._last_departure = -math.inf
-        self._nursery: trio.Nursery | None = None
+        self._timers: Timers
+        self._nursery: trio.Nursery
 
     # What the others call
 
@@ -160,14 +120,14 @@ class Engine:
         `revoke` is called at most once, if the model is taken away after it was granted.
         """
         ticket = Ticket(next(self._tickets))
-        slot = self._slots[ticket] = _Slot(revoke, trio.current_time())
+        turn = self._turns[ticket] = Turn(ticket, revoke, trio.current_time())
         self.post(Arrived(ticket, model))
         try:
-            yield Turn(ticket, slot.place, slot.decision)
+            yield turn
         finally:
-            del self._slots[ticket]
+            del self._turns[ticket]
             self.post(Departed(ticket))
-            self._note_pace(slot)
+            self._note_pace(turn)
 
     async def unload(self, models: Iterable[ModelId] = ()) -> Unkillable | None:
         """Have these models gone, or all; answer when they are, or with what would not die."""
@@ -193,6 +153,7 @@ class Engine:
         """Turn events into effects until cancelled; models are gone before this returns."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            self._timers = Timers(nursery, self.post)
             task_status.started()
             async for event in self._inbox:
                 if isinstance(event, ModelStopped):
@@ -206,35 +167,33 @@ class Engine:
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case Place(ticket, position):
-                if slot := self._slots.get(ticket):
-                    slot.place.value = position
+                if turn := self._turns.get(ticket):
+                    turn.place.value = position
             case Grant(ticket, run):
-                if slot := self._slots.get(ticket):
-                    slot.run = run
-                    slot.decision.value = self._runs[run].pool
+                if turn := self._turns.get(ticket):
+                    turn.run = run
+                    turn.decision.value = self._runs[run].pool
             case Reject(ticket, reason):
-                if slot := self._slots.get(ticket):
+                if turn := self._turns.get(ticket):
                     log.info("refusing request %d: %s", ticket, reason)
-                    slot.decision.value = Refused(reason, retry_after=self._retry_after(reason))
+                    turn.decision.value = Refused(reason, retry_after=self._retry_after(reason))
             case Revoke(ticket, reason):
-                if slot := self._slots.get(ticket):
+                if turn := self._turns.get(ticket):
                     log.info("ending request %d: %s", ticket, reason)
-                    slot.revoke(reason)
+                    turn.revoke(reason)
             case StartModel(model, run):
                 self._start(self.settings.models[model], run)
             case StopModel(run):
                 if running := self._runs.get(run):
                     log.info("stopping %s", running.model.id)
                     running.unloading.cancel()
-            case ArmIdle(run, seconds, turn):
-                self._after(seconds, IdleElapsed(run, turn), key=("idle", run))
+            case ArmIdle(run, seconds, number):
+                self._timers.arm(seconds, IdleElapsed(run, number), key=run)
             case ArmBackOff(model, seconds, attempt):
                 log.warning(
                     "leaving %s alone for %.0f s after %d failures", model, seconds, attempt
                 )
-                self._back_off_until[model] = trio.current_time() + seconds
-                ring = BackOffElapsed(model, attempt)
-                self._after(seconds, ring, key=ring)
+                self._timers.arm(seconds, BackOffElapsed(model, attempt), key=model)
             case Unloaded(order):
                 if answer := self._orders.get(order):
                     answer.value = effect
@@ -242,7 +201,6 @@ class Engine:
                 assert_never(effect)
 
     def _start(self, model: Model, run: Run) -> None:
-        assert self._nursery is not None
         log.info("loading %s", model.id)
         # Made here, not in the task: a StopModel in the same breath must find it.
         unloading = trio.CancelScope()
@@ -271,34 +229,18 @@ class Engine:
 
     def _forget_stalled(self, run: Run) -> None:
         """Say goodbye for clients that do not let their request end, when its model is gone."""
-        for ticket, slot in self._slots.items():
-            if slot.run == run:
+        for ticket, turn in self._turns.items():
+            if turn.run == run:
                 goodbye = Departed(ticket)
-                self._after(FORGET_STALLED, goodbye, key=goodbye)
-
-    def _after(self, seconds: float, event: Event, *, key: Hashable) -> None:
-        """Post the event later; the same key once more only moves it further away."""
-        assert self._nursery is not None
-        ticking = key in self._timers
-        self._timers[key] = (trio.current_time() + seconds, event)
-        # Not a task for each: a busy model re-arms its idle timer with every request.
-        if not ticking:
-            self._nursery.start_soon(self._ring, key)
-
-    async def _ring(self, key: Hashable) -> None:
-        # Not an Event: the deadline moves while this sleeps.
-        while (deadline := self._timers[key][0]) > trio.current_time():  # noqa: ASYNC110
-            await trio.sleep_until(deadline)
-        _, event = self._timers.pop(key)
-        self.post(event)
+                self._timers.arm(FORGET_STALLED, goodbye, key=goodbye)
 
     # What waiting costs, for Retry-After
 
-    def _note_pace(self, slot: _Slot) -> None:
+    def _note_pace(self, turn: Turn) -> None:
         """Count how long this request, load and all, kept the next one waiting."""
-        if slot.run is not None:
+        if turn.run is not None:
             now = trio.current_time()
-            seconds = now - max(slot.opened, self._last_departure)
+            seconds = now - max(turn.opened, self._last_departure)
             self._seconds_a_turn += NEWEST_TURN * (seconds - self._seconds_a_turn)
             self._last_departure = now
 
@@ -307,7 +249,7 @@ class Engine:
             case QueueFull():
                 return self._seconds_a_turn
             case BackingOff(model):
-                return self._back_off_until[model] - trio.current_time()
+                return self._timers.remaining(model)
             case _:
                 return None
 

@@ -8,7 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from swapd.config.settings import Model, Settings
-from swapd.engine import FORGET_STALLED, Engine, Refused
+from swapd.engine import FORGET_STALLED, Engine
 from swapd.ids import ModelId
 from swapd.models.supervisor import Life
 from swapd.schedule.choose import choose
@@ -22,6 +22,7 @@ from swapd.schedule.reasons import (
     ShuttingDown,
     Unkillable,
 )
+from swapd.turns import Refused
 from swapd.wire.pool import Pool
 from tests import stories
 from tests.fakes import FakeModels
@@ -100,7 +101,7 @@ async def test_a_turn_cancelled_while_opening_leaves_nothing(autojump_clock):
             request.cancel()
             await use(engine, A)
         await trio.sleep(60)
-        assert not engine._slots
+        assert not engine._turns
         assert await use(engine, A) == []
 
 
@@ -190,7 +191,6 @@ async def test_a_busy_model_has_one_idle_timer(autojump_clock):
     """A task for each request's timer would be thousands of sleepers."""
     async with running(settings=stories.settings(["a"], ttl=300)) as (engine, _):
         await use(engine, A)
-        assert engine._nursery is not None
         await wait_all_tasks_blocked()
         before = len(engine._nursery.child_tasks)
         for _ in range(100):

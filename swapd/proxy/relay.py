@@ -21,11 +21,12 @@ import trio
 
 from swapd import refusals
 from swapd.config.settings import Model
-from swapd.engine import Engine, Refused
+from swapd.engine import Engine
 from swapd.proxy.body import BadUpload, ClientGone, discard_body, read_body
 from swapd.proxy.naming import BadBody, find_model, replace_model
 from swapd.refusals import Refusal
 from swapd.schedule.reasons import Reason
+from swapd.turns import Refused
 from swapd.wire.exchange import Answer, Request, UpstreamCut, UpstreamGone
 from swapd.wire.headers import for_client, for_upstream, is_event_stream, target
 

@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from swapd.config.problems import ConfigError
 from swapd.config.settings import LogLevel, Settings
 from swapd.daemon import Options, serve
 from swapd.front.listen import Address, BadAddress, CannotListen
+from swapd.front.serve import BadTls
 
 LEVELS = {
     LogLevel.DEBUG: logging.DEBUG,
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ConfigError as broken:
         _complain(str(broken))
         code = os.EX_CONFIG
-    except (CannotListen, _BadTls) as problem:
+    except (CannotListen, BadTls) as problem:
         _complain(f"swapd: {problem}")
         code = os.EX_UNAVAILABLE if isinstance(problem, CannotListen) else os.EX_CONFIG
     except KeyboardInterrupt:
@@ -42,10 +42,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         logging.getLogger(__name__).debug("internal error", exc_info=bug)
         code = os.EX_SOFTWARE
     sys.exit(code)
-
-
-class _BadTls(Exception):
-    """The certificate or its key cannot be used."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -100,10 +96,7 @@ def _serve(asked: argparse.Namespace) -> int:
         key=asked.tls_key_file,
         max_body=asked.max_body,
     )
-    try:
-        serve(settings, options, announce=_announce)
-    except (ssl.SSLError, FileNotFoundError, PermissionError) as problem:
-        raise _BadTls(f"cannot use the TLS files: {problem}") from problem
+    serve(settings, options, announce=_announce)
     return os.EX_OK
 
 

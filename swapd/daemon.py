@@ -29,7 +29,7 @@ from swapd.models.child import KILL_PATIENCE
 from swapd.models.supervisor import Supervisor
 from swapd.models.warden import Warden, open_warden
 from swapd.proxy.relay import Relay
-from swapd.schedule.choose import choose
+from swapd.schedule.choose import Scheduler, choose
 from swapd.watch.journal import RunOutput
 from swapd.wire import pool
 from swapd.wire.dial import answers
@@ -62,20 +62,27 @@ class Options:
     drain: float = DRAIN
 
 
-def serve(settings: Settings, options: Options, *, announce: Callable[[str], None]) -> None:
-    """Serve until told to stop. Raises `CannotListen`, or OSError for TLS files.
+def serve(
+    settings: Settings,
+    options: Options,
+    *,
+    announce: Callable[[str], None],
+    choose: Callable[[Settings], Scheduler] = choose,
+) -> None:
+    """Serve until told to stop. Raises `CannotListen` or `BadTls`.
 
-    `announce` gets the one line that says where we listen.
+    `announce` gets the one line that says where we listen; `choose` makes the scheduler.
     """
     tls = None
     if options.certificate is not None and options.key is not None:
         tls = server_tls(options.certificate, options.key)
     with open_listener(options.listen) as listener, open_warden() as warden:
-        trio.run(_run, settings, options, listener, tls, warden, announce)
+        trio.run(_run, settings, choose(settings), options, listener, tls, warden, announce)
 
 
 async def _run(
     settings: Settings,
+    scheduler: Scheduler,
     options: Options,
     listener: socket.socket,
     tls: ssl.SSLContext | None,
@@ -83,7 +90,7 @@ async def _run(
     announce: Callable[[str], None],
 ) -> None:
     supervisor = Supervisor(warden=warden, open_output=RunOutput, ask=_ask, answers=answers)
-    engine = Engine(settings, choose(settings), supervise=supervisor, open_pool=_open_pool)
+    engine = Engine(settings, scheduler, supervise=supervisor, open_pool=_open_pool)
     gateway = Gateway(Relay(engine, options.max_body), make_app(engine))
     front = Front(gateway, tls)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:

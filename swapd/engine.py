@@ -9,8 +9,8 @@ Rule 4: goodbyes are posted synchronously from a `finally`, so a cancelled task 
 import itertools
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import assert_never
 
 import attrs
@@ -111,10 +111,8 @@ class Engine:
         """Tell the scheduler, from wherever you are; never waits, never fails."""
         self._post.send_nowait(event)
 
-    @asynccontextmanager
-    async def turn(
-        self, model: ModelId, *, revoke: Callable[[Reason], None]
-    ) -> AsyncIterator[Turn]:
+    @contextmanager
+    def turn(self, model: ModelId, *, revoke: Callable[[Reason], None]) -> Iterator[Turn]:
         """Queue for a loaded model. Leaving by any door gives it back.
 
         `revoke` is called at most once, if the model is taken away after it was granted.
@@ -168,15 +166,15 @@ class Engine:
         match effect:
             case Place(ticket, position):
                 if turn := self._turns.get(ticket):
-                    turn.place.value = position
+                    turn.move(position)
             case Grant(ticket, run):
                 if turn := self._turns.get(ticket):
                     turn.run = run
-                    turn.decision.value = self._runs[run].pool
+                    turn.decide(self._runs[run].pool)
             case Reject(ticket, reason):
                 if turn := self._turns.get(ticket):
                     log.info("refusing request %d: %s", ticket, reason)
-                    turn.decision.value = Refused(reason, retry_after=self._retry_after(reason))
+                    turn.decide(Refused(reason, retry_after=self._retry_after(reason)))
             case Revoke(ticket, reason):
                 if turn := self._turns.get(ticket):
                     log.info("ending request %d: %s", ticket, reason)

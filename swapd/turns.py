@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import attrs
+import trio
 from trio_util import AsyncValue
 
 from swapd.ids import Run, Ticket
@@ -29,18 +30,37 @@ class Turn:
     """Called at most once, if the model is taken away after it was granted."""
     opened: float
     """When it was claimed, on the run's clock."""
-    place: AsyncValue[int | None] = attrs.field(factory=lambda: AsyncValue[int | None](None))
-    """The position among those that wait, counted from 1; None before the first word of it."""
-    decision: AsyncValue[Pool | Refused | None] = attrs.field(
-        factory=lambda: AsyncValue[Pool | Refused | None](None)
-    )
     run: Run | None = None
     """The run that was granted."""
+    _place: int | None = None
+    _watched: AsyncValue[int | None] | None = None
+    _decision: Pool | Refused | None = None
+    # Not AsyncValues, which cost as much as a whole exchange: few requests wait to be told twice.
+    _decided: trio.Event = attrs.field(factory=trio.Event)
+
+    @property
+    def place(self) -> AsyncValue[int | None]:
+        """The position among those that wait, counted from 1; None before the first word of it."""
+        if self._watched is None:
+            self._watched = AsyncValue(self._place)
+        return self._watched
+
+    def move(self, position: int) -> None:
+        """Note the position, for whoever watches."""
+        self._place = position
+        if self._watched is not None:
+            self._watched.value = position
+
+    def decide(self, decision: Pool | Refused) -> None:
+        """Grant or refuse, once."""
+        assert self._decision is None, f"ticket {self.ticket} was decided on twice"
+        self._decision = decision
+        self._decided.set()
 
     async def granted(self) -> Pool:
         """Wait for the loaded model and answer with the way to speak to it, or raise `Refused`."""
-        decision = await self.decision.wait_value(lambda value: value is not None)
-        assert decision is not None
-        if isinstance(decision, Refused):
-            raise decision
-        return decision
+        await self._decided.wait()
+        assert self._decision is not None
+        if isinstance(self._decision, Refused):
+            raise self._decision
+        return self._decision

@@ -2,11 +2,9 @@
 
 FakeModels     for the supervisor: pretend processes that load and stop in pretend time
 FakeUpstream   for a model's HTTP server, over memory streams
-FakeSocket     for the socket that hypercorn asks for addresses
 """
 
 import json
-import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -179,48 +177,3 @@ async def _read(connection: h11.Connection, stream: trio.abc.Stream) -> Asked | 
             return Asked(head.method.decode(), head.target.decode(), headers, body, stream)
         else:
             return None
-
-
-class FakeSocket:
-    """Answers what hypercorn and the connection ask of a socket."""
-
-    family = socket.AF_INET
-
-    def __init__(self) -> None:
-        self.options: list[tuple[int, int, object]] = []
-        self.closed = False
-
-    def getpeername(self) -> tuple[str, int]:
-        return ("10.0.0.7", 5000)
-
-    def getsockname(self) -> tuple[str, int]:
-        return ("127.0.0.1", 8080)
-
-    def setsockopt(self, level: int, option: int, value: object) -> None:
-        self.options.append((level, option, value))
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class SocketLike(trio.abc.HalfCloseableStream):
-    """A memory stream with a fake socket, as a `trio.SocketStream` has a real one."""
-
-    def __init__(self, stream: trio.StapledStream[Any, Any]) -> None:
-        self._stream = stream
-        self.socket = FakeSocket()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        return bytes(await self._stream.receive_some(max_bytes))
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def send_eof(self) -> None:
-        await self._stream.send_eof()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()

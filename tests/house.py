@@ -9,7 +9,7 @@ Only what lies outside is pretended: processes, the models' servers, sockets and
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import attrs
 import h11
@@ -18,14 +18,16 @@ from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 from swapd.config.settings import Model, Settings
 from swapd.engine import Engine
+from swapd.front.connection import Peer
 from swapd.front.gateway import Gateway
 from swapd.front.serve import Front
 from swapd.manage.app import make_app
 from swapd.proxy.relay import Relay
 from swapd.schedule.choose import choose
+from swapd.wire.line import shut
 from swapd.wire.pool import Pool
 from tests import stories
-from tests.fakes import FakeModels, FakeUpstream, SocketLike
+from tests.fakes import FakeModels, FakeUpstream
 
 
 @attrs.define
@@ -52,7 +54,8 @@ class Caller:
     """One client's connection."""
 
     stream: trio.abc.Stream
-    socket: SocketLike
+    resets: list[str]
+    """Has an entry when swapd had the closing reset the connection."""
     _http: h11.Connection = attrs.field(factory=lambda: h11.Connection(h11.CLIENT))
 
     async def send(
@@ -136,9 +139,22 @@ class House:
     def call(self, *, stalling: bool = False) -> Caller:
         """Connect a client; a stalling one blocks the other side until it reads."""
         ours, theirs = lockstep_stream_pair() if stalling else memory_stream_pair()
-        stream = SocketLike(theirs)
-        self.nursery.start_soon(self.front.connection, cast(Any, stream))
-        return Caller(ours, stream)
+        resets: list[str] = []
+        peer = Peer(
+            theirs,
+            ("10.0.0.7", 5000),
+            ("127.0.0.1", 8080),
+            send_now=lambda data: 0,
+            reset=lambda: resets.append("reset"),
+        )
+        self.nursery.start_soon(self._serve, peer)
+        return Caller(ours, resets)
+
+    async def _serve(self, peer: Peer) -> None:
+        try:
+            await self.front.serve(peer)
+        finally:
+            shut(peer.stream)
 
     async def post(self, path: str, body: bytes | Mapping[str, Any]) -> Reply:
         """Ask once, on a connection of its own."""

@@ -52,7 +52,7 @@ async def running(
 async def use(engine: Engine, model: ModelId, seconds: float = 0.0) -> list[Reason]:
     """Take one turn; answer with what it was revoked for."""
     revoked: list[Reason] = []
-    async with engine.turn(model, revoke=revoked.append) as turn:
+    with engine.turn(model, revoke=revoked.append) as turn:
         await turn.granted()
         await trio.sleep(seconds)
     return revoked
@@ -61,7 +61,7 @@ async def use(engine: Engine, model: ModelId, seconds: float = 0.0) -> list[Reas
 async def test_a_turn_waits_for_its_model_and_gives_it_back(autojump_clock):
     """Load, hold, release, and the next one goes on without a load."""
     async with running("a") as (engine, models):
-        async with engine.turn(A, revoke=print) as turn:
+        with engine.turn(A, revoke=print) as turn:
             assert engine.phase(A) is Phase.STOPPED
             await turn.granted()
             assert engine.phase(A) is Phase.READY
@@ -72,13 +72,10 @@ async def test_a_turn_waits_for_its_model_and_gives_it_back(autojump_clock):
 
 async def test_a_waiting_turn_learns_its_place(autojump_clock):
     """Whoever shows a waiting client where it stands watches `place`."""
-    async with (
-        running("a") as (engine, _),
-        engine.turn(A, revoke=print),
-        engine.turn(A, revoke=print) as second,
-    ):
-        await wait_all_tasks_blocked()
-        assert second.place.value == 2
+    async with running("a") as (engine, _):
+        with engine.turn(A, revoke=print), engine.turn(A, revoke=print) as second:
+            await wait_all_tasks_blocked()
+            assert second.place.value == 2
 
 
 async def test_a_cancelled_waiter_leaves_the_queue(autojump_clock):
@@ -119,7 +116,7 @@ async def test_an_unload_takes_the_model_from_its_user(autojump_clock):
     """The holder is told why; the queue goes on when it has let go."""
     async with running("a") as (engine, _), trio.open_nursery() as nursery:
         got: list[Reason] = []
-        async with engine.turn(A, revoke=got.append) as turn:
+        with engine.turn(A, revoke=got.append) as turn:
             await turn.granted()
             nursery.start_soon(engine.unload)
             await wait_all_tasks_blocked()

@@ -1,93 +1,273 @@
-"""One client's connection, read ahead so that a hang-up is noticed at once.
+"""One client's connection: hypercorn's HTTP over a stream of ours.
 
-hypercorn stops reading while a request is under way and anything at all has come in behind it: a
-stray line break is enough, and the client's leaving stays unseen until a write fails. It also
-shields its writes from every cancellation, so that a reader who has stopped reading pins the task.
-Both are mended below hypercorn, in the stream that it is given:
+hypercorn's `TCPServer` would do this, but it stops reading while anything at all has come in
+behind a request (a stray line break is enough, and the client's leaving stays unseen), waits
+without end for a reader that has stalled, keeps the socket of a client that has left until its
+idle timeout, and goes round the scheduler five times as often as it has to. So its place is taken
+here; what speaks HTTP is hypercorn's protocol.
 
-Rule 1: one task reads ahead, a bounded amount. Its end is the client's leaving, noticed the moment
-it comes, and everything that is done for this client is cancelled with it.
-Rule 2: a write that makes no progress for `STALLED_READER` breaks the connection.
+Rule 1: everything done for a client lives in its connection's nursery. The end of what the client
+sends is its leaving, noticed the moment it comes, and cancels all of it.
+Rule 2: a write that makes no progress for `STALLED_READER` ends the connection.
+Rule 3: what need not wait does not go round the scheduler: most writes, and most messages.
 """
 
-import socket
-import struct
+import logging
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
+import attrs
 import trio
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol import ProtocolWrapper
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.trio.worker_context import EventWrapper, WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState
+from trio_util import move_on_when
+
+from swapd.front.http11 import Http11
+
+log = logging.getLogger(__name__)
+
+# How long a connection may be idle, or take over the head of its request. Longer than the pools
+# of common clients keep theirs, so that it is them who close. Seconds.
+KEEP_ALIVE = 75.0
 
 # Longer than any healthy client pauses, shorter than an operator's patience. Seconds.
 STALLED_READER = 30.0
 
-# How much may come in behind a request before reading waits for it to be taken.
-READ_AHEAD = 65536
-
 # A write is watched in pieces of this size: a slow reader makes progress, a stalled one does not.
 PIECE = 65536
 
-# SO_LINGER on, zero seconds: closing resets the connection instead of ending it properly.
-RESET = struct.pack("ii", 1, 0)
+# How much that came in behind a request is taken from the socket while the request is answered.
+READ_AHEAD = 65536
+
+# How many pieces of a request's body may wait for the application.
+LONGEST_INBOX = 10
+
+Message = Any
+Address = tuple[str, int]
 
 
-class Client(trio.abc.Stream):
-    """A connection as hypercorn wants it."""
+@attrs.frozen
+class Peer:
+    """What lies below a connection: a stream, the addresses of its ends, and its raw socket."""
 
-    def __init__(self, stream: trio.abc.Stream, sock: trio.socket.SocketType) -> None:
-        self._stream = stream
-        self.socket = sock
-        """Where hypercorn asks for the addresses of both ends."""
+    stream: trio.abc.Stream
+    client: Address | None
+    server: Address | None
+    send_now: Callable[[bytes | bytearray], int]
+    """Send what can be sent without waiting; answer how much that was."""
+    reset: Callable[[], None]
+    """Have the closing reset the connection instead of ending it properly."""
+
+
+class Connection:
+    """Speaks HTTP with one client, and runs the application for each of its requests.
+
+    For the application it is `scope["state"]["client"]`.
+    """
+
+    def __init__(
+        self, app: ASGIFramework, config: Config, terminated: EventWrapper, peer: Peer
+    ) -> None:
+        self.idle = True
+        """Whether no request is under way."""
+        self.abort = peer.reset
+        self._app = app
+        self._peer = peer
+        self._stream = peer.stream
+        self._sending = trio.Lock()
         self._ahead = bytearray()
-        self._news = trio.Event()
-        self._taken = trio.Event()
+        self._held: bytearray | None = None
+        self._scope = trio.CancelScope()
+        context = WorkerContext(None)
+        context.terminated = terminated
+        context.event_class = partial(_Parked, self._read_ahead)  # type: ignore[assignment]
+        self._protocol = ProtocolWrapper(
+            app,  # type: ignore[arg-type]  # it only ever comes back to `spawn_app`
+            config,
+            context,
+            self,  # type: ignore[arg-type]  # what it needs of a task group is below
+            ConnectionState({"client": self}),
+            False,
+            peer.client,
+            peer.server,
+            self._from_protocol,
+        )
+        spoken = self._protocol.protocol
+        if isinstance(spoken, H11Protocol):
+            spoken.connection = Http11(config.h11_max_incomplete_size)  # type: ignore[assignment]
 
-    def abort(self) -> None:
-        """Have the closing reset the connection, so that nobody takes a part for the whole."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    async def run(self) -> None:
+        """Serve until either side ends it."""
+        with self._scope:
+            self._set_idle(True)
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                await self._protocol.initiate()
+                while data := await self._next():
+                    await self._protocol.handle(RawData(data))
+                self.end()
 
-    async def read_ahead(self) -> None:
-        """Read until the client hangs up; run beside hypercorn, which is to end when this does."""
-        while data := await self._receive():
-            self._ahead += data
-            self._news.set()
-            while len(self._ahead) >= READ_AHEAD:
-                await self._taken.wait()
+    def end(self) -> None:
+        """Cancel whatever is done for this client."""
+        self._scope.cancel()
 
-    async def _receive(self) -> bytes | bytearray:
+    # Reading
+
+    async def _next(self) -> bytes:
+        if self._ahead:
+            data = bytes(self._ahead)
+            self._ahead.clear()
+            return data
+        return await self._receive()
+
+    async def _receive(self) -> bytes:
         try:
-            return await self._stream.receive_some(PIECE)
+            return bytes(await self._stream.receive_some(PIECE))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
 
-    # For hypercorn
+    async def _read_ahead(self) -> None:
+        """While the protocol takes nothing more: keep what comes, a bounded amount of it."""
+        while len(self._ahead) < READ_AHEAD:
+            data = await self._receive()
+            if not data:
+                self.end()
+                break
+            self._ahead += data
+        await trio.sleep_forever()
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Answer with what was read ahead; the end is not told here, it cancels the reader."""
-        while not self._ahead:
-            await self._news.wait()
-        data = bytes(self._ahead[:max_bytes])
-        del self._ahead[: len(data)]
-        if not self._ahead:
-            self._news = trio.Event()
-        self._taken.set()
-        self._taken = trio.Event()
-        return data
+    # For the application
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send, unless the reader has stalled: then the connection is broken."""
+    def hold(self) -> None:
+        """Keep what is sent from now on, until `release`, so that it leaves in one write."""
+        self._held = bytearray()
+
+    async def release(self) -> None:
+        """Send what was kept."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            await self._send(held)
+
+    # For the protocol
+
+    async def _from_protocol(self, event: Event) -> None:
+        match event:
+            case RawData(data) if self._held is not None:
+                self._held += data
+            case RawData(data):
+                await self._send(data)
+            case Closed():
+                await self.release()
+                await self._protocol.handle(Closed())
+                self.end()
+            case Updated(idle):
+                self._set_idle(idle)
+            case _:
+                raise TypeError(f"hypercorn speaks of {event!r}")
+
+    def _set_idle(self, idle: bool) -> None:
+        self.idle = idle
+        self._scope.deadline = trio.current_time() + KEEP_ALIVE if idle else math.inf
+
+    async def _send(self, data: bytes | bytearray) -> None:
+        try:
+            sent = 0 if self._sending.locked() else self._peer.send_now(data)
+        except trio.BrokenResourceError:
+            return self.end()
+        if sent < len(data):
+            async with self._sending:
+                # A cancelled request must not leave half a chunk. Bounded by STALLED_READER.
+                with trio.CancelScope(shield=True):
+                    await self._send_patiently(memoryview(data)[sent:])
+        return None
+
+    async def _send_patiently(self, data: memoryview) -> None:
         for start in range(0, len(data), PIECE):
             with trio.move_on_after(STALLED_READER) as patience:
-                await self._stream.send_all(data[start : start + PIECE])
+                try:
+                    await self._stream.send_all(data[start : start + PIECE])
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    return self.end()
             if patience.cancelled_caught:
-                raise trio.BrokenResourceError(f"nothing read for {STALLED_READER:g} s")
+                log.info("a client has read nothing for %.0f s; closing", STALLED_READER)
+                self.abort()
+                return self.end()
+        return None
 
-    async def wait_send_all_might_not_block(self) -> None:
-        """Ask the stream beneath."""
-        await self._stream.wait_send_all_might_not_block()
+    def spawn(self, task: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Run a task of the protocol's own."""
+        self._nursery.start_soon(task, *args)
 
-    async def send_eof(self) -> None:
-        """Say that nothing more comes, where the stream can say that."""
-        if isinstance(self._stream, trio.abc.HalfCloseableStream):
-            await self._stream.send_eof()
+    async def spawn_app(
+        self,
+        app: object,
+        config: Config,
+        scope: Any,
+        send: Callable[[Message | None], Awaitable[None]],
+    ) -> Callable[[Message], Awaitable[None]]:
+        """Run the application for a request; answer with where its messages go."""
+        inbox = _Inbox()
+        self._nursery.start_soon(self._answer, scope, inbox, send)
+        return inbox.put
 
-    async def aclose(self) -> None:
-        """Close; never waits long, because TLS's goodbye is best effort."""
-        await self._stream.aclose()
+    async def _answer(
+        self, scope: Any, inbox: "_Inbox", send: Callable[[Message | None], Awaitable[None]]
+    ) -> None:
+        try:
+            await self._app(scope, inbox.receive, send)
+        except Exception:
+            log.exception("answering %s failed", scope["path"])
+        inbox.close()
+        # Said of every request that was not cancelled: hypercorn then ends what is unfinished.
+        await send(None)
+
+
+class _Inbox:
+    """A request's messages on their way to the application."""
+
+    def __init__(self) -> None:
+        self._messages: deque[Message] = deque()
+        self._news = trio.lowlevel.ParkingLot()
+        self._room = trio.lowlevel.ParkingLot()
+        self._closed = False
+
+    async def put(self, message: Message) -> None:
+        """Wait for room, unless nobody reads any more."""
+        while len(self._messages) >= LONGEST_INBOX and message["type"] != "http.disconnect":
+            if self._closed:
+                return
+            await self._room.park()
+        self._messages.append(message)
+        self._news.unpark()
+
+    async def receive(self) -> Message:
+        """Wait for the next message."""
+        while not self._messages:
+            await self._news.park()
+        self._room.unpark()
+        return self._messages.popleft()
+
+    def close(self) -> None:
+        """Hold up nobody any more."""
+        self._closed = True
+        self._room.unpark_all()
+
+
+class _Parked(EventWrapper):
+    """hypercorn's "you may read on"; while it is waited for, the client may leave."""
+
+    def __init__(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    async def wait(self) -> None:
+        """Wait until it is set."""
+        async with move_on_when(super().wait):
+            await self._meanwhile()

@@ -1,38 +1,39 @@
-"""Running hypercorn: a connection each, until drained.
-
-hypercorn's own `serve` keeps its sockets and its streams to itself. We need both (see
-`connection.py`), so its `TCPServer`, which speaks HTTP over one stream, is run here for each
-connection that we accept. This is the only file that knows hypercorn.
-"""
+"""Accepting clients, and letting go of them: a task each, until drained."""
 
 import logging
 import socket
 import ssl
+import struct
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import attrs
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework, ConnectionState
+from hypercorn.trio.worker_context import EventWrapper
+from hypercorn.typing import ASGIFramework
 from trio_util import AsyncValue
 
-from swapd.front.connection import Client
+from swapd.front.connection import Address, Connection, Peer
+from swapd.wire.line import Line
 
 log = logging.getLogger(__name__)
 
-# How long a connection may be idle, or take over the head of its request. Longer than the pools
-# of common clients keep theirs, so that it is them who close.
-KEEP_ALIVE = 75.0
-
 TLS_HANDSHAKE = 10.0
+
+# How long TLS's own end of the connection may take to be sent. Seconds.
+GOODBYE = 1.0
 
 # The most that a request's line and headers may hold.
 LARGEST_HEAD = 65536
+
+# SO_LINGER on, zero seconds: closing resets the connection instead of ending it properly.
+RESET = struct.pack("ii", 1, 0)
+
+
+class BadTls(Exception):
+    """The certificate or its key cannot be used."""
 
 
 @attrs.define
@@ -41,8 +42,9 @@ class Front:
 
     app: ASGIFramework
     tls: ssl.SSLContext | None = None
-    _connections: AsyncValue[int] = attrs.field(factory=lambda: AsyncValue(0))
-    _context: WorkerContext = attrs.field(factory=lambda: WorkerContext(None))
+    _connections: set[Connection] = attrs.field(factory=set)
+    _count: AsyncValue[int] = attrs.field(factory=lambda: AsyncValue(0))
+    _terminated: EventWrapper = attrs.field(factory=EventWrapper)
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _config: Config = attrs.field(factory=lambda: _config())
 
@@ -53,80 +55,110 @@ class Front:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until cancelled; after `stop_accepting` only what is connected."""
+        listening = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
         async with trio.open_nursery() as connections:
             with self._accepting:
-                accept = partial(
-                    trio.serve_listeners,
-                    self.connection,
-                    [trio.SocketListener(trio.socket.from_stdlib_socket(listener))],
-                    handler_nursery=connections,
+                task_status.started()
+                await trio.serve_listeners(
+                    self._accepted, [listening], handler_nursery=connections
                 )
-                async with trio.open_nursery() as nursery:
-                    await nursery.start(accept)
-                    task_status.started()
             await trio.sleep_forever()
 
     async def stop_accepting(self) -> None:
         """Accept no more, close what is idle, and let the rest finish its request."""
         self._accepting.cancel()
-        await self._context.terminated.set()
+        await self._terminated.set()
+        for connection in self._connections:
+            if connection.idle:
+                connection.end()
 
     async def drained(self) -> None:
         """Wait until nobody is connected."""
-        await self._connections.wait_value(0)
+        await self._count.wait_value(0)
 
-    async def connection(self, stream: trio.SocketStream) -> None:
+    async def serve(self, peer: Peer) -> None:
         """Serve one connection to its end."""
-        self._connections.value += 1
+        connection = Connection(self.app, self._config, self._terminated, peer)
+        self._connections.add(connection)
+        self._count.value = len(self._connections)
         try:
-            await self._serve(stream)
+            await connection.run()
         # One client's connection is one client's problem; a bug met there must not end the daemon.
         except Exception:
             log.exception("a connection failed")
         finally:
-            self._connections.value -= 1
-            stream.socket.close()
+            self._connections.remove(connection)
+            self._count.value = len(self._connections)
 
-    async def _serve(self, stream: trio.SocketStream) -> None:
-        spoken: trio.abc.Stream = stream
-        if self.tls is not None:
-            secure = trio.SSLStream(stream, self.tls, server_side=True, https_compatible=True)
-            with trio.move_on_after(TLS_HANDSHAKE) as patience:
-                try:
-                    await secure.do_handshake()
-                except trio.BrokenResourceError:
-                    return
-            if patience.cancelled_caught:
-                return
-            spoken = secure
-        client = Client(spoken, stream.socket)
-        state = ConnectionState({"client": client})
-        server: Callable[..., Any] = TCPServer
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._until_gone, client, nursery.cancel_scope)
-            await server(ASGIWrapper(self.app), self._config, self._context, state, client).run()
-            nursery.cancel_scope.cancel()
-
-    async def _until_gone(self, client: Client, connection: trio.CancelScope) -> None:
-        # hypercorn itself would keep an idle connection until its timeout, and would not hear of
-        # the end of a busy one while anything stands unread behind the request.
-        await client.read_ahead()
-        connection.cancel()
+    async def _accepted(self, accepted: trio.SocketStream) -> None:
+        raw = socket.socket(fileno=accepted.socket.detach())
+        line = Line(raw)
+        # Closed synchronously, from every way out; TLS says goodbye before.
+        try:
+            if self.tls is None:
+                await self.serve(_plain(line, raw))
+            elif (secure := await _handshake(line, self.tls)) is not None:
+                await self.serve(_encrypted(secure, raw))
+                with trio.move_on_after(GOODBYE):
+                    await secure.aclose()
+        except OSError:
+            pass  # The client was gone before its address could be asked for.
+        finally:
+            line.close()
 
 
 def server_tls(certificate: str, key: str) -> ssl.SSLContext:
-    """Make the TLS context; raises OSError or ssl.SSLError when the files are no use."""
+    """Make the TLS context; raise `BadTls` when the files are no use."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # HTTP/1.1 only: a stream of HTTP/2 that is cut short cannot be aborted through hypercorn.
     context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(certificate, key)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as problem:  # ssl.SSLError is one
+        why = f"{certificate}, {key}: {problem.strerror or problem}"
+        raise BadTls(f"cannot use the TLS files: {why}") from problem
     return context
+
+
+async def _handshake(line: Line, tls: ssl.SSLContext) -> trio.SSLStream[Line] | None:
+    secure = trio.SSLStream(line, tls, server_side=True, https_compatible=True)
+    with trio.move_on_after(TLS_HANDSHAKE):
+        try:
+            await secure.do_handshake()
+        except trio.BrokenResourceError:
+            return None
+        return secure
+    return None
+
+
+def _plain(line: Line, raw: socket.socket) -> Peer:
+    return Peer(
+        line, _address(raw.getpeername()), _address(raw.getsockname()), line.send_now, _reset(raw)
+    )
+
+
+def _encrypted(secure: trio.SSLStream[Line], raw: socket.socket) -> Peer:
+    return Peer(
+        secure, _address(raw.getpeername()), _address(raw.getsockname()), _nothing, _reset(raw)
+    )
+
+
+def _nothing(data: bytes | bytearray) -> int:
+    """Send nothing now: what is encrypted goes through the stream."""
+    return 0
+
+
+def _reset(raw: socket.socket) -> Callable[[], None]:
+    return partial(raw.setsockopt, socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+
+def _address(name: Any) -> Address | None:
+    return (name[0], name[1]) if isinstance(name, tuple) else None
 
 
 def _config() -> Config:
     config = Config()
-    config.keep_alive_timeout = KEEP_ALIVE
     config.keep_alive_max_requests = 1_000_000_000
     config.h11_max_incomplete_size = LARGEST_HEAD
     # The model's own Date and Server are the ones that count.

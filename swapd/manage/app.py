@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from quart import Quart, Response, request
+from quart import Quart, Response, has_request_context, request, websocket
 from quart.json.provider import DefaultJSONProvider
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.routing import BaseConverter
 
 from swapd import refusals
 from swapd.engine import Engine
@@ -14,6 +15,13 @@ from swapd.manage.replies import refused
 
 # Nothing here takes a large body.
 LARGEST_BODY = 1024 * 1024
+
+
+class _Id(BaseConverter):
+    """A model's id as the rest of a path; werkzeug's own `path` may not begin with a slash."""
+
+    regex = ".+"
+    part_isolating = False
 
 
 def make_app(engine: Engine) -> Any:
@@ -26,15 +34,17 @@ def make_app(engine: Engine) -> Any:
     # The order in which the reference documents an answer's keys.
     assert isinstance(app.json, DefaultJSONProvider)
     app.json.sort_keys = False
-    # Ids may hold slashes, two in a row among them.
+    # Ids may hold slashes, two in a row or one at the beginning among them.
     app.url_map.merge_slashes = False
+    app.url_map.converters["id"] = _Id
     app.register_blueprint(blueprint(engine))
 
     @app.errorhandler(HTTPException)
     async def on_http_error(error: HTTPException) -> Response:
         match error:
             case NotFound():
-                return refused(refusals.not_found(request.path))
+                path = request.path if has_request_context() else websocket.path
+                return refused(refusals.not_found(path))
             case MethodNotAllowed():
                 allowed = ", ".join(sorted(error.valid_methods or ()))
                 return refused(refusals.method_not_allowed(request.method, allowed))

@@ -66,7 +66,7 @@ def blueprint(engine: Engine) -> Blueprint:
         """Unload everything; answer when it is gone."""
         return await _unload(engine, Response('{"msg":"ok"}\n', content_type="application/json"))
 
-    @pages.post("/api/models/unload/<path:name>")
+    @pages.post("/api/models/unload/<id:name>")
     async def unload_one(name: str) -> Response:
         """Unload one model, named by its id or an alias; answer when it is gone."""
         model = engine.settings.resolve(name)

@@ -39,20 +39,20 @@ async def read_body(receive: Receive, limit: int, *, announced: int | None) -> b
         raise BadUpload(body_too_large(limit))
     pieces: list[bytes] = []
     size = 0
-    while True:
-        with trio.move_on_after(STALLED_UPLOAD) as patience:
+    with trio.move_on_after(STALLED_UPLOAD) as patience:
+        while True:
             message = await receive()
-        if patience.cancelled_caught:
-            raise BadUpload(body_stalled(STALLED_UPLOAD))
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        if piece := message.get("body", b""):
-            size += len(piece)
-            if size > limit:
-                raise BadUpload(body_too_large(limit))
-            pieces.append(piece)
-        if not message.get("more_body", False):
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            if piece := message.get("body", b""):
+                size += len(piece)
+                if size > limit:
+                    raise BadUpload(body_too_large(limit))
+                pieces.append(piece)
+            if not message.get("more_body", False):
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            patience.deadline = trio.current_time() + STALLED_UPLOAD
+    raise BadUpload(body_stalled(STALLED_UPLOAD))
 
 
 async def discard_body(receive: Receive) -> None:

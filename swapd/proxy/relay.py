@@ -41,6 +41,12 @@ class Client(Protocol):
     def abort(self) -> None:
         """See to it that closing resets the connection."""
 
+    def hold(self) -> None:
+        """Keep what is sent from now on, until `release`, so that it leaves in one write."""
+
+    async def release(self) -> None:
+        """Send what was kept."""
+
 
 @attrs.define
 class Relay:
@@ -92,7 +98,7 @@ class Relay:
                 request.cancel()
 
             try:
-                async with self.engine.turn(model.id, revoke=revoke) as turn:
+                with self.engine.turn(model.id, revoke=revoke) as turn:
                     pool = await turn.granted()
                     async with pool.exchange(asked.request(model)) as upstream:
                         await answer.pass_on(upstream)  # 5
@@ -152,7 +158,13 @@ class _ToClient:
         """Send the model's answer as it comes, all but its end."""
         self._events = _takes_events(upstream)
         self._started = True
+        self.client.hold()
         await self._start(upstream.status, for_client(upstream.headers))
+        if upstream.at_hand:
+            await self._body(await upstream.read())
+        if upstream.complete and not upstream.at_hand:
+            return  # The end goes with it, too.
+        await self.client.release()
         while piece := await upstream.read():
             await self._body(piece)
 
@@ -200,6 +212,7 @@ class _ToClient:
         # within this very send. Bounded by the connection's own patience with a stalled reader.
         with trio.CancelScope(shield=True):
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self.client.release()
 
 
 def _announced(scope: Scope) -> int | None:

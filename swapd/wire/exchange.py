@@ -84,6 +84,11 @@ class Answer:
         """Tell whether the connection may carry another exchange."""
         return self.complete and self._sent and self._kept_alive
 
+    @property
+    def at_hand(self) -> bool:
+        """Tell whether a piece of the body can be read without waiting."""
+        return bool(self._pieces)
+
     async def send(self, request: Request) -> None:
         """Send the request as far as the model takes it; why it took no more its answer says."""
         head = request_head(request.method, request.target, request.headers)

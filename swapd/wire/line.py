@@ -25,7 +25,8 @@ class Line(trio.abc.Stream):
 
     def __init__(self, raw: socket.socket) -> None:
         raw.setblocking(False)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if raw.family != socket.AF_UNIX:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._raw = raw
         self._poll = select.poll()
         self._poll.register(raw, select.POLLIN)
@@ -40,6 +41,13 @@ class Line(trio.abc.Stream):
                     while sent < len(rest):
                         await trio.lowlevel.wait_writable(self._raw)
                         sent += self._send_some(rest[sent:])
+        except OSError as broken:
+            raise self._error(broken) from broken
+
+    def send_now(self, data: bytes | bytearray | memoryview) -> int:
+        """Send what can be sent without waiting; answer how much that was."""
+        try:
+            return self._send_some(data)
         except OSError as broken:
             raise self._error(broken) from broken
 

@@ -1,94 +1,291 @@
-"""One client's connection: reading ahead, noticing the end, and patience with readers."""
+"""One client's connection, with small applications on it, over memory streams."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 import trio
-from trio.testing import (
-    lockstep_stream_pair,
-    memory_stream_pair,
-    wait_all_tasks_blocked,
+from hypercorn.config import Config
+from hypercorn.trio.worker_context import EventWrapper
+from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
+
+from swapd.front.connection import (
+    KEEP_ALIVE,
+    LONGEST_INBOX,
+    READ_AHEAD,
+    STALLED_READER,
+    Connection,
+    Peer,
 )
 
-from swapd.front.connection import READ_AHEAD, STALLED_READER, Client
-from tests.fakes import SocketLike
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-def connect(nursery: trio.Nursery, *, stalling: bool = False) -> tuple[trio.abc.Stream, Client]:
-    ours, theirs = lockstep_stream_pair() if stalling else memory_stream_pair()
-    stream = SocketLike(theirs)
-    client = Client(stream, stream.socket)  # type: ignore[arg-type]
-    nursery.start_soon(client.read_ahead)
-    return ours, client
+class Wire:
+    """A client's end, and the connection at the other."""
+
+    def __init__(self, app: App, *, stalling: bool = False) -> None:
+        ours, theirs = lockstep_stream_pair() if stalling else memory_stream_pair()
+        self.client: trio.abc.Stream = ours
+        self.writes: list[bytes] = []
+        self.resets = 0
+        peer = Peer(theirs, ("10.0.0.7", 5000), ("127.0.0.1", 8080), self._send_now, self._reset)
+        config = Config()
+        config.include_date_header = config.include_server_header = False
+        config.errorlog = logging.getLogger("tests")
+        self.connection = Connection(app, config, EventWrapper(), peer)
+        self.theirs = theirs
+
+    async def serve(self) -> None:
+        await self.connection.run()
+        await trio.aclose_forcefully(self.theirs)
+
+    async def ask(self, request: bytes = GET) -> bytes:
+        await self.client.send_all(request)
+        return bytes(await self.client.receive_some())
+
+    def _send_now(self, data: bytes | bytearray) -> int:
+        self.writes.append(bytes(data))
+        return 0
+
+    def _reset(self) -> None:
+        self.resets += 1
 
 
-async def test_what_comes_in_is_handed_on(nursery, autojump_clock):
-    """hypercorn sees an ordinary stream, in pieces no larger than it asks for."""
-    theirs, client = connect(nursery)
-    await theirs.send_all(b"hello")
-    assert await client.receive_some(2) == b"he"
-    assert await client.receive_some() == b"llo"
-    await theirs.send_all(b"again")
-    assert await client.receive_some(65536) == b"again"
+async def answer(send: Any, body: bytes = b"hello") -> None:
+    headers = [(b"Content-Length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def test_a_hang_up_is_noticed_while_nobody_reads(autojump_clock):
-    """Even behind bytes that hypercorn has not taken."""
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    await answer(send)
+
+
+async def wait_for_ever(scope: Any, receive: Any, send: Any) -> None:
+    await trio.sleep_forever()
+
+
+async def test_requests_are_answered_one_after_the_other(nursery, autojump_clock):
+    """Keep-alive, and two requests that came in one piece."""
+    wire = Wire(hello)
+    nursery.start_soon(wire.serve)
+    assert (await wire.ask()).startswith(b"HTTP/1.1 200 ")
+    await wire.client.send_all(GET + GET)
+    await wait_all_tasks_blocked()
+    got = bytes(await wire.client.receive_some())
+    assert got.count(b"HTTP/1.1 200 ") == 2
+
+
+@pytest.mark.parametrize("behind", [b"", b"\r\n", b"x" * 1000, GET])
+async def test_a_hang_up_is_noticed_whatever_stands_behind_the_request(behind, autojump_clock):
+    """hypercorn stops reading there; we do not."""
     async with trio.open_nursery() as nursery:
-        theirs, _client = connect(nursery)
-        await theirs.send_all(b"\r\n")
+        wire = Wire(wait_for_ever)
+        nursery.start_soon(wire.serve)
+        await wire.client.send_all(GET + behind)
         await wait_all_tasks_blocked()
         assert nursery.child_tasks
-        await trio.aclose_forcefully(theirs)
+        await trio.aclose_forcefully(wire.client)
         await wait_all_tasks_blocked()
         assert not nursery.child_tasks
 
 
-async def test_reading_ahead_is_bounded(nursery, autojump_clock):
-    """An upload nobody takes stays where it is: with the client."""
-    theirs, client = connect(nursery, stalling=True)
+async def test_reading_behind_a_request_is_bounded(nursery, autojump_clock):
+    """What nobody takes stays where it is: with the client."""
+    wire = Wire(wait_for_ever, stalling=True)
+    nursery.start_soon(wire.serve)
+    await wire.client.send_all(GET + b"x")
+    sent = 0
+
+    async def babble() -> None:
+        nonlocal sent
+        while True:
+            await wire.client.send_all(b"x" * 16384)
+            sent += 16384
+
+    nursery.start_soon(babble)
+    await wait_all_tasks_blocked()
+    assert READ_AHEAD <= sent <= 2 * READ_AHEAD
+
+
+async def test_what_was_read_ahead_is_the_next_request(nursery, autojump_clock):
+    """Pipelined in pieces, nothing of it is lost."""
+    go = trio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await go.wait()
+        await answer(send, scope["path"].encode())
+
+    wire = Wire(slow)
+    nursery.start_soon(wire.serve)
+    await wire.client.send_all(GET + b"GET /sec")
+    await wait_all_tasks_blocked()
+    await wire.client.send_all(b"ond HTTP/1.1\r\nHost: x\r\n\r\n")
+    await wait_all_tasks_blocked()
+    go.set()
+    await wait_all_tasks_blocked()
+    assert bytes(await wire.client.receive_some()).endswith(b"\r\n\r\n/second")
+
+
+async def test_an_upload_waits_for_the_application(nursery, autojump_clock):
+    """Back-pressure reaches the client; the whole arrives when it is read."""
+    go, size = trio.Event(), 5_000_000
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        await go.wait()
+        got = 0
+        while (message := await receive())["more_body"]:
+            got += len(message["body"])
+        await answer(send, b"%d" % got)
+
+    wire = Wire(late, stalling=True)
+    nursery.start_soon(wire.serve)
     sent = 0
 
     async def upload() -> None:
         nonlocal sent
-        while True:
-            await theirs.send_all(b"x" * 16384)
-            sent += 16384
+        await wire.client.send_all(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+        )
+        for _ in range(size // 50_000):
+            await wire.client.send_all(b"x" * 50_000)
+            sent += 50_000
 
     nursery.start_soon(upload)
     await wait_all_tasks_blocked()
-    assert READ_AHEAD <= sent <= 2 * READ_AHEAD
-    taken = 0
-    while taken < 10 * READ_AHEAD:
-        taken += len(await client.receive_some())
-    assert sent >= taken - READ_AHEAD
+    assert sent <= (LONGEST_INBOX + 4) * 65536
+    go.set()
+    got = b""
+    while b"\r\n\r\n5000000" not in got:
+        got += bytes(await wire.client.receive_some())
 
 
-async def test_a_reader_that_stalls_breaks_the_connection(nursery, autojump_clock):
-    """hypercorn shields its writes; only the stream itself can end them."""
-    _, client = connect(nursery, stalling=True)
-    with pytest.raises(trio.BrokenResourceError):
-        await client.send_all(b"x")
+async def test_an_application_that_does_not_read_the_body_hangs_nobody(autojump_clock):
+    """It answers and is done; the connection is closed, because the rest is no request."""
+    async with trio.open_nursery() as nursery:
+        wire = Wire(hello)
+        nursery.start_soon(wire.serve)
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n"
+        await wire.client.send_all(head + b"x" * 2_000_000)
+        assert (await wire.ask(b"x")).startswith(b"HTTP/1.1 200 ")
+        await wait_all_tasks_blocked()
+        assert not nursery.child_tasks
+
+
+async def test_a_reader_that_stalls_ends_the_connection(autojump_clock):
+    """Even out of a write that must not be cancelled."""
+    async with trio.open_nursery() as nursery:
+        wire = Wire(hello, stalling=True)
+        nursery.start_soon(wire.serve)
+        await wire.client.send_all(GET)
     assert trio.current_time() == STALLED_READER
+    assert wire.resets == 1
 
 
 async def test_a_slow_reader_keeps_its_connection(nursery, autojump_clock):
     """Progress counts, not the time that the whole takes."""
-    theirs, client = connect(nursery, stalling=True)
-    data = b"x" * 1_000_000
+    body = b"x" * 1_000_000
 
-    async def read_slowly() -> None:
-        taken = 0
-        while taken < len(data):
-            await trio.sleep(STALLED_READER - 1)
-            taken += len(await theirs.receive_some(65536))
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, body)
 
-    nursery.start_soon(read_slowly)
-    await client.send_all(data)
+    wire = Wire(large, stalling=True)
+    nursery.start_soon(wire.serve)
+    await wire.client.send_all(GET)
+    got = b""
+    while not got.endswith(body):
+        await trio.sleep(STALLED_READER - 1)
+        got += bytes(await wire.client.receive_some(65536))
     assert trio.current_time() > 10 * STALLED_READER
 
 
-async def test_abort_resets_instead_of_ending(nursery, autojump_clock):
-    """SO_LINGER with no seconds: what follows is a reset."""
-    _, client = connect(nursery)
-    client.abort()
-    [(_, _, value)] = client.socket.options  # type: ignore[attr-defined]
-    assert value == b"\1\0\0\0\0\0\0\0"
+async def test_a_cancelled_request_leaves_no_half_write(nursery, autojump_clock):
+    """What goes on to be said on the connection must be understood."""
+
+    async def cancelled(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"Transfer-Encoding", b"chunked")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        with trio.move_on_after(1):
+            piece = {"type": "http.response.body", "body": b"x" * 10, "more_body": True}
+            while True:
+                await send(piece)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    wire = Wire(cancelled, stalling=True)
+    nursery.start_soon(wire.serve)
+    got = await wire.ask()
+    assert got.endswith(b"\r\n\r\n")
+    await trio.sleep(5)
+    while not got.endswith(b"\r\n0\r\n\r\n"):
+        piece = bytes(await wire.client.receive_some(65536))
+        assert piece, got
+        got += piece
+    body = got.partition(b"\r\n\r\n")[2].removesuffix(b"0\r\n\r\n")
+    assert body == b"a\r\nxxxxxxxxxx\r\n" * body.count(b"a")
+
+
+async def test_what_is_held_leaves_in_one_write(nursery, autojump_clock):
+    """A system call less for every answer that came whole."""
+
+    async def held(scope: Any, receive: Any, send: Any) -> None:
+        client = scope["state"]["client"]
+        client.hold()
+        await answer(send)
+        await client.release()
+
+    wire = Wire(held)
+    nursery.start_soon(wire.serve)
+    assert (await wire.ask()).endswith(b"\r\n\r\nhello")
+    assert [write.endswith(b"\r\n\r\nhello") for write in wire.writes] == [True]
+
+
+async def test_a_bug_in_the_application_is_a_500_and_a_line_in_the_log(
+    nursery, autojump_clock, caplog
+):
+    """The client hears that it was us; nobody else does."""
+
+    async def buggy(scope: Any, receive: Any, send: Any) -> None:
+        raise ZeroDivisionError
+
+    wire = Wire(buggy)
+    nursery.start_soon(wire.serve)
+    assert (await wire.ask()).startswith(b"HTTP/1.1 500 ")
+    assert "answering / failed" in caplog.text
+
+
+async def test_an_application_that_stops_in_the_middle_cuts_the_connection(autojump_clock):
+    """No proper end is put to what has none."""
+
+    async def half(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"Transfer-Encoding", b"chunked")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+    async with trio.open_nursery() as nursery:
+        wire = Wire(half)
+        nursery.start_soon(wire.serve)
+        got = await wire.ask()
+        while piece := await wire.client.receive_some():
+            got += bytes(piece)
+        assert got.endswith(b"4\r\nhalf\r\n")
+
+
+async def test_idle_time_counts_from_the_last_answer(nursery, autojump_clock):
+    """A long answer is not idleness."""
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await trio.sleep(10 * KEEP_ALIVE)
+        await answer(send)
+
+    wire = Wire(slow)
+    nursery.start_soon(wire.serve)
+    got = await wire.ask()
+    while not got.endswith(b"hello"):
+        got += bytes(await wire.client.receive_some())
+    before = trio.current_time()
+    assert await wire.client.receive_some() == b""
+    assert trio.current_time() - before == KEEP_ALIVE

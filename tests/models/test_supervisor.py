@@ -82,15 +82,14 @@ def real(warden: Warden) -> Bench:
 
 def fake_model(name: str, *flags: str) -> Model:
     model = stories.model(name)
-    return attrs.evolve(model, cmd="broken") if "--exit-after" in flags else model
+    return attrs.evolve(model, cmd=" ".join(flags))
 
 
 @pytest.fixture
 def pretended() -> Bench:
-    models = FakeModels(load=0.0, stop=0.0)
-
     async def supervise(model: Model, life: Told) -> None:
-        if model.cmd == "broken":
+        models = FakeModels(load=1000.0 if "--load" in model.cmd else 0.0, stop=0.0)
+        if "--exit-after" in model.cmd:
             models.broken.add(model.id)
         await models(model, life)
 

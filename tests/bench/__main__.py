@@ -1,0 +1,164 @@
+"""Measure swapd beside nginx and beside nothing at all:  python -m tests.bench
+
+Never asserted in the test run: machines differ, ratios less so. Everything is interleaved within
+one run and nothing leaves the loopback. Ends with 1 when a row is missed, 2 when it cannot run.
+"""
+
+import argparse
+import datetime
+import platform
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.bench.callers import BadAnswer
+from tests.bench.contestants import CannotMeasure, find_nginx
+from tests.bench.rows import ROWS, Plan, Row, cores
+
+_RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def main() -> int:
+    said = _arguments()
+    try:
+        find_nginx()
+        began = time.perf_counter()
+        rows, failures = _measure(said)
+    except CannotMeasure as cannot:
+        print(cannot, file=sys.stderr)
+        return 2
+    table = _table(rows)
+    print()
+    print(table)
+    print(f"\n{_machine()}; {time.perf_counter() - began:.0f} s")
+    if said.write and not failures and set(said.only) == set(ROWS):
+        _RESULTS.write_text(_page(table))
+        print("written to tests/bench/RESULTS.md")
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    if failures:
+        return 2
+    return 1 if any(row.verdict == "MISSED" for row in rows) else 0
+
+
+def _arguments() -> argparse.Namespace:
+    words = argparse.ArgumentParser(
+        prog="python -m tests.bench", description="Measure swapd beside nginx."
+    )
+    words.add_argument("--only", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")
+    words.add_argument("--quick", action="store_true", help="a short look; nothing is written")
+    words.add_argument("--without-swapd", action="store_true", help="nginx and direct only")
+    words.add_argument("--pin", action="store_true", help="proxy and caller on cores of their own")
+    words.add_argument(
+        "--daemon",
+        default=f"{sys.executable} -m swapd",
+        help="the command that takes `serve --config FILE --listen HOST:PORT`",
+    )
+    said = words.parse_args()
+    said.write = not said.quick and not said.without_swapd
+    return said
+
+
+def _measure(said: argparse.Namespace) -> tuple[list[Row], list[str]]:
+    rows: list[Row] = []
+    failures: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="swapd-bench-") as folder:
+        daemon = None if said.without_swapd else said.daemon
+        path = Path(folder)
+        if said.quick:
+            rounds, blocks, stream_seconds, swaps = 5, 4, 1.0, 5
+        else:
+            rounds, blocks, stream_seconds, swaps = 7, 10, 3.0, 11
+        plan = Plan(
+            daemon,
+            path,
+            rounds=rounds,
+            blocks=blocks,
+            stream_seconds=stream_seconds,
+            loads=_SOME if said.quick else _ALL,
+            swaps=swaps,
+            pin=said.pin,
+        )
+        for name in said.only:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            try:
+                rows += ROWS[name](plan)
+            except (CannotMeasure, BadAnswer, OSError) as failure:
+                # One row that fails must not cost the others their minutes.
+                failures.append(f"cannot measure {name}: {failure}")
+    return rows, failures
+
+
+_SOME = (0.1, 0.33, 0.77)
+# Nothing round: a poller's period must not fall on them.
+_ALL = (0.1, 0.17, 0.29, 0.43, 0.61, 0.83, 1.07, 1.39, 1.71, 2.0)
+
+
+def _table(rows: Sequence[Row]) -> str:
+    head = ["measure", "unit", "direct", "nginx", "swapd", "figure", "rounds", "must", ""]
+    lines = [
+        [
+            row.measure,
+            row.unit,
+            _figure(row.direct),
+            _figure(row.nginx),
+            _figure(row.swapd),
+            _figure(row.figure) + (" x" if " x " in row.must and row.figure is not None else ""),
+            f"{_figure(row.spread[0])} to {_figure(row.spread[1])}" if row.spread else "-",
+            row.must,
+            row.verdict,
+        ]
+        for row in rows
+    ]
+    widths = [max(len(line[at]) for line in [head, *lines]) for at in range(len(head))]
+    shown = [head, ["-" * width for width in widths], *lines]
+    return "\n".join(
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
+        for line in shown
+    )
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.2f}"
+
+
+def _page(table: str) -> str:
+    return (
+        "# Results of `make bench`\n\n"
+        f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {_machine()}\n\n"
+        "Direct, nginx and swapd are measured in turns within one run. For latency and delay the\n"
+        "columns nginx and swapd show what each *adds* to direct; a figure with an x is swapd's\n"
+        "added over nginx's added, the median over the rounds, with the least and the greatest\n"
+        "beside it. For the swap, direct is the bare stop and start of the same servers.\n\n"
+        f"{table}\n"
+    )
+
+
+def _machine() -> str:
+    model = "unknown CPU"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    # Plain builds are a quarter slower, which the ratios show: say which it was.
+    tuned = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    build = "optimised build" if tuned else "build without optimisations"
+    nginx = subprocess.run([find_nginx(), "-v"], capture_output=True, text=True, check=True)
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("trio", "hypercorn", "httptools"))
+    return (
+        f"{model}, {cores()} cores, Python {platform.python_version()} ({build}), {libraries}, "
+        f"nginx {nginx.stderr.strip().rpartition('/')[2]}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -28,7 +28,7 @@ from swapd.refusals import Refusal
 from swapd.schedule.reasons import Reason
 from swapd.turns import Refused
 from swapd.wire.exchange import Answer, Request, UpstreamCut, UpstreamGone
-from swapd.wire.headers import for_client, for_upstream, is_event_stream, target
+from swapd.wire.headers import for_client, for_upstream, is_event_stream, target, with_host
 
 Scope = Any
 Receive = Callable[[], Awaitable[Any]]
@@ -132,14 +132,15 @@ class _Asked:
 
     def request(self, model: Model) -> Request:
         address = self.scope["client"]
+        headers = for_upstream(
+            self.scope["headers"],
+            client=address[0] if address else None,
+            length=len(self.body),
+        )
         return Request(
             method=self.scope["method"],
             target=target(model.origin, self.path.encode(), self.scope["query_string"]),
-            headers=for_upstream(
-                self.scope["headers"],
-                client=address[0] if address else None,
-                length=len(self.body),
-            ),
+            headers=with_host(headers, model.origin),
             body=self.body,
         )
 

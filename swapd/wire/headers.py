@@ -70,6 +70,14 @@ def for_upstream(headers: Sequence[Header], *, client: str | None, length: int) 
     return _unbroken(kept)
 
 
+def with_host(headers: list[Header], origin: Origin) -> list[Header]:
+    """Add the Host that HTTP/1.1 demands to the headers of a client of HTTP/1.0 that sent none."""
+    if any(name.lower() == b"host" for name, _ in headers):
+        return headers
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return [(b"Host", f"{host}:{origin.port}".encode()), *headers]
+
+
 def for_client(headers: Sequence[Header]) -> list[Header]:
     """Make the headers that a client gets from those of a model's answer."""
     dropped = _dropped(headers, _HOP_BY_HOP)

@@ -313,6 +313,18 @@ async def test_a_cut_answer_to_http_1_0_is_reset(autojump_clock):
         assert caller.resets == ["reset"]
 
 
+async def test_a_client_of_http_1_0_needs_no_host(autojump_clock):
+    """The model's server, which speaks HTTP/1.1, would refuse the request without one."""
+    async with open_house("a") as house:
+        caller = house.call()
+        await caller.raw(
+            b'POST /v1/chat/completions HTTP/1.0\r\nContent-Length: 13\r\n\r\n{"model":"a"}'
+        )
+        while await caller.stream.receive_some():
+            pass
+        assert house.upstream.asked[0].headers["host"] == "127.0.0.1:9"
+
+
 async def test_an_answer_before_any_head_is_an_error_not_a_cut(autojump_clock):
     """Garbage instead of a head leaves room for a proper status."""
 

@@ -12,6 +12,7 @@ from swapd.wire.headers import (
     is_event_stream,
     request_head,
     target,
+    with_host,
 )
 
 CHAT = [
@@ -196,3 +197,13 @@ def test_a_head_that_is_more_than_one_is_not_written(
     """The last look before the wire trusts nobody above."""
     with pytest.raises(ValueError, match="cannot send"):
         request_head(method, aim, [field])
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted"), [("127.0.0.1", b"127.0.0.1:5800"), ("::1", b"[::1]:5800")]
+)
+def test_a_missing_host_is_the_models_own_and_another_is_kept(host, wanted):
+    """HTTP/1.0 has none; HTTP/1.1 servers insist on one."""
+    origin = Origin("http", host, 5800)
+    assert with_host([(b"X", b"1")], origin) == [(b"Host", wanted), (b"X", b"1")]
+    assert with_host([(b"hOST", b"mine")], origin) == [(b"hOST", b"mine")]

@@ -143,13 +143,6 @@ def method_not_allowed(method: str, allow: str) -> Refusal:
     return Refusal(405, "method_not_allowed", text, allow=allow)
 
 
-def version_not_supported(version: str) -> Refusal:
-    """Say that a request for a model has to come over HTTP/1.1."""
-    return Refusal(
-        505, "invalid_request", f"cannot serve models over HTTP/{version}; use HTTP/1.1"
-    )
-
-
 def bad_request(status: int, text: str) -> Refusal:
     """Say what the web framework found wrong with a request."""
     return Refusal(status, "invalid_request", text)

@@ -23,8 +23,7 @@ import attrs
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol import ProtocolWrapper
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
 from hypercorn.trio.worker_context import EventWrapper, WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 from trio_util import move_on_when
@@ -88,7 +87,8 @@ class Connection:
         context = WorkerContext(None)
         context.terminated = terminated
         context.event_class = partial(_Parked, self._read_ahead)  # type: ignore[assignment]
-        self._protocol = ProtocolWrapper(
+        # Not `ProtocolWrapper`, which would also speak HTTP/2.
+        self._protocol = H11Protocol(
             app,  # type: ignore[arg-type]  # it only ever comes back to `spawn_app`
             config,
             context,
@@ -99,9 +99,8 @@ class Connection:
             peer.server,
             self._from_protocol,
         )
-        spoken = self._protocol.protocol
-        if isinstance(spoken, H11Protocol):
-            spoken.connection = Http11(config.h11_max_incomplete_size)  # type: ignore[assignment]
+        spoken = Http11(config.h11_max_incomplete_size)
+        self._protocol.connection = spoken  # type: ignore[assignment]  # all that is used of it
 
     async def run(self) -> None:
         """Serve until either side ends it."""
@@ -109,9 +108,11 @@ class Connection:
             self._set_idle(True)
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                await self._protocol.initiate()
                 while data := await self._next():
-                    await self._protocol.handle(RawData(data))
+                    try:
+                        await self._protocol.handle(RawData(data))
+                    except H2ProtocolAssumedError:
+                        break  # The client speaks HTTP/2 without having asked.
                 self.end()
 
     def end(self) -> None:
@@ -200,10 +201,6 @@ class Connection:
                 self.abort()
                 return self.end()
         return None
-
-    def spawn(self, task: Callable[..., Awaitable[object]], *args: object) -> None:
-        """Run a task of the protocol's own."""
-        self._nursery.start_soon(task, *args)
 
     async def spawn_app(
         self,

@@ -76,7 +76,7 @@ class Http11:
     def next_event(self) -> object:
         """Answer with what the client has said next."""
         if self._h11:
-            return self._h11.next_event()
+            return _without_h2c(self._h11.next_event())
         if self._head is None:
             return self._next_head()
         if self._body_left:
@@ -140,7 +140,7 @@ class Http11:
     def _leave_it_to_h11(self) -> object:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self._largest_head)
         self._h11.receive_data(bytes(self._data))
-        return self._h11.next_event()
+        return self.next_event()
 
     # Sending
 
@@ -177,6 +177,14 @@ class Http11:
             raise h11.LocalProtocolError("less of the answer than its length announced")
         self._our_state = h11.MUST_CLOSE if self._closing else h11.DONE
         return b"0\r\n\r\n" if self._send_left is None else b""
+
+
+def _without_h2c(event: object) -> object:
+    """Overlook the offer to go on in HTTP/2, which hypercorn would take up."""
+    if isinstance(event, h11.Request) and (b"upgrade", b"h2c") in event.headers:
+        kept = [field for field in event.headers.raw_items() if field[0].lower() != b"upgrade"]
+        return h11.Request(method=event.method, target=event.target, headers=kept)
+    return event
 
 
 class _Head:

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 TLS_HANDSHAKE = 10.0
 
+# How long to wait after a client could not be accepted. Seconds.
+ACCEPT_AGAIN = 0.5
+
 # How long TLS's own end of the connection may take to be sent. Seconds.
 GOODBYE = 1.0
 
@@ -55,13 +58,14 @@ class Front:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until cancelled; after `stop_accepting` only what is connected."""
-        listening = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+        listener.setblocking(False)
         async with trio.open_nursery() as connections:
             with self._accepting:
                 task_status.started()
-                await trio.serve_listeners(
-                    self._accepted, [listening], handler_nursery=connections
-                )
+                while True:
+                    await trio.lowlevel.wait_readable(listener)
+                    if (raw := await _accept(listener)) is not None:
+                        connections.start_soon(self._accepted, raw)
             await trio.sleep_forever()
 
     async def stop_accepting(self) -> None:
@@ -90,8 +94,7 @@ class Front:
             self._connections.remove(connection)
             self._count.value = len(self._connections)
 
-    async def _accepted(self, accepted: trio.SocketStream) -> None:
-        raw = socket.socket(fileno=accepted.socket.detach())
+    async def _accepted(self, raw: socket.socket) -> None:
         line = Line(raw)
         # Closed synchronously, from every way out; TLS says goodbye before.
         try:
@@ -119,6 +122,18 @@ def server_tls(certificate: str, key: str) -> ssl.SSLContext:
         why = f"{certificate}, {key}: {problem.strerror or problem}"
         raise BadTls(f"cannot use the TLS files: {why}") from problem
     return context
+
+
+async def _accept(listener: socket.socket) -> socket.socket | None:
+    try:
+        return listener.accept()[0]
+    except (BlockingIOError, ConnectionError):
+        return None  # The client has thought better of it.
+    except OSError as problem:
+        # Too many open files, mostly; those who are connected will go.
+        log.error("cannot accept a client: %s", problem.strerror)
+        await trio.sleep(ACCEPT_AGAIN)
+        return None
 
 
 async def _handshake(line: Line, tls: ssl.SSLContext) -> trio.SSLStream[Line] | None:

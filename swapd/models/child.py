@@ -76,7 +76,11 @@ async def open_child(
     Raises `CannotStart` before anything runs. When something survives even SIGKILL, `stuck` is
     called and the context is left all the same.
     """
-    pipe, pipe_for_child = os.pipe()
+    try:
+        pipe, pipe_for_child = os.pipe()
+    except OSError as problem:
+        text = f"cannot listen to {command.argv[0]}: {problem.strerror}"
+        raise CannotStart(text) from problem
     try:
         group = Group(command.argv, env=command.env, output=pipe_for_child)
     except CannotStart:

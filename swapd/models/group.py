@@ -44,8 +44,13 @@ class Group:
             raise CannotStart(f"cannot execute {argv[0]}: {text}") from problem
         self.pid = self._leader.pid
         """The leader's process id and the group's id."""
-        self.pidfd = os.pidfd_open(self.pid)
-        """Becomes readable when the leader exits."""
+        try:
+            self.pidfd = os.pidfd_open(self.pid)
+            """Becomes readable when the leader exits."""
+        except OSError as problem:
+            self.signal(signal.SIGKILL)
+            self._leader.wait()
+            raise CannotStart(f"cannot watch {argv[0]}: {problem.strerror}") from problem
 
     @property
     def exit_status(self) -> int | None:

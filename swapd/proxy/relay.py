@@ -58,8 +58,6 @@ class Relay:
     async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """Answer one request; `path` is what the model's server is asked."""
         answer = _ToClient(scope, send)
-        if scope["http_version"] not in ("1.0", "1.1"):
-            return await answer.refuse(refusals.version_not_supported(scope["http_version"]))
         if scope["method"] != "POST":
             return await answer.refuse(refusals.method_not_allowed(scope["method"], "POST"))
         try:

@@ -36,7 +36,7 @@ async def connect(origin: Origin) -> trio.abc.Stream:
     except trio.TooSlowError:
         late = f"no connection within {CONNECT_TIMEOUT:g} s"
         raise UpstreamGone(f"cannot reach {origin}: {late}") from None
-    except (OSError, trio.BrokenResourceError) as gone:
+    except (OSError, UnicodeError, trio.BrokenResourceError) as gone:
         raise UpstreamGone(f"cannot reach {origin}: {why(gone)}") from gone
 
 

@@ -141,6 +141,18 @@ def test_mutated_requests_in_any_pieces_are_heard_as_h11_hears_them(head, hits, 
     assert ours == theirs
 
 
+def test_an_offer_of_h2c_is_overlooked():
+    """hypercorn would take it up, and nothing here could then abort an answer."""
+    connection = Http11(LIMIT)
+    connection.receive_data(
+        b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+    )
+    request = connection.next_event()
+    assert isinstance(request, h11.Request)
+    assert b"upgrade" not in dict(request.headers)
+
+
 @pytest.mark.parametrize(
     ("method", "status", "headers", "body"),
     [

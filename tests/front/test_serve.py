@@ -44,7 +44,10 @@ async def test_a_half_sent_head_is_closed_in_the_end(autojump_clock):
         assert trio.current_time() <= KEEP_ALIVE + 10
 
 
-@pytest.mark.parametrize("junk", [b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01"])
+@pytest.mark.parametrize(
+    "junk",
+    [b"PRI * HTTP/2.0\r\n\r\nSM", b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01"],
+)
 async def test_junk_is_answered_or_cut_and_harms_nobody(junk, autojump_clock):
     """Port scanners and TLS on the plain port are part of life."""
     async with open_house("a") as house:

@@ -128,6 +128,7 @@ async def _stop(
         await engine.unload()
     with trio.move_on_after(LAST_WORDS):
         await front.drained()
+    front.cut()
     log.info("stopped")
 
 

@@ -29,6 +29,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from trio_util import move_on_when
 
 from swapd.front.http11 import Http11
+from swapd.wire.line import shut
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,11 @@ class Connection:
     def end(self) -> None:
         """Cancel whatever is done for this client."""
         self._scope.cancel()
+
+    def cut(self) -> None:
+        """End it even out of a write that a stalled reader holds up and nothing may cancel."""
+        shut(self._stream)
+        self.end()
 
     # Reading
 

@@ -76,6 +76,11 @@ class Front:
             if connection.idle:
                 connection.end()
 
+    def cut(self) -> None:
+        """End what is still connected, whatever it is doing."""
+        for connection in self._connections:
+            connection.cut()
+
     async def drained(self) -> None:
         """Wait until nobody is connected."""
         await self._count.wait_value(0)

@@ -186,6 +186,17 @@ async def test_a_reader_that_stalls_ends_the_connection(autojump_clock):
     assert wire.resets == 1
 
 
+async def test_cutting_ends_even_a_write_to_a_stalled_reader(autojump_clock):
+    """A daemon that stops must not wait for the slowest of its clients."""
+    async with trio.open_nursery() as nursery:
+        wire = Wire(hello, stalling=True)
+        nursery.start_soon(wire.serve)
+        await wire.client.send_all(GET)
+        await wait_all_tasks_blocked()
+        wire.connection.cut()
+    assert trio.current_time() == 0
+
+
 async def test_a_slow_reader_keeps_its_connection(nursery, autojump_clock):
     """Progress counts, not the time that the whole takes."""
     body = b"x" * 1_000_000

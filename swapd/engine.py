@@ -9,8 +9,7 @@ Rule 4: goodbyes are posted synchronously from a `finally`, so a cancelled task 
 import itertools
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from typing import assert_never
 
 import attrs
@@ -111,21 +110,13 @@ class Engine:
         """Tell the scheduler, from wherever you are; never waits, never fails."""
         self._post.send_nowait(event)
 
-    @contextmanager
-    def turn(self, model: ModelId, *, revoke: Callable[[Reason], None]) -> Iterator[Turn]:
+    def turn(self, model: ModelId, *, revoke: Callable[[Reason], None]) -> Turn:
         """Queue for a loaded model. Leaving by any door gives it back.
 
         `revoke` is called at most once, if the model is taken away after it was granted.
         """
         ticket = Ticket(next(self._tickets))
-        turn = self._turns[ticket] = Turn(ticket, revoke, trio.current_time())
-        self.post(Arrived(ticket, model))
-        try:
-            yield turn
-        finally:
-            del self._turns[ticket]
-            self.post(Departed(ticket))
-            self._note_pace(turn)
+        return Turn(ticket, model, revoke, trio.current_time(), self._claim, self._give_back)
 
     async def unload(self, models: Iterable[ModelId] = ()) -> Unkillable | None:
         """Have these models gone, or all; answer when they are, or with what would not die."""
@@ -159,6 +150,15 @@ class Engine:
                     del self._runs[event.run]
                 for effect in self._scheduler.handle(event):
                     self._carry_out(effect)
+
+    def _claim(self, turn: Turn) -> None:
+        self._turns[turn.ticket] = turn
+        self.post(Arrived(turn.ticket, turn.model))
+
+    def _give_back(self, turn: Turn) -> None:
+        del self._turns[turn.ticket]
+        self.post(Departed(turn.ticket))
+        self._note_pace(turn)
 
     # Carrying out
 

@@ -6,7 +6,7 @@ import attrs
 import trio
 from trio_util import AsyncValue
 
-from swapd.ids import Run, Ticket
+from swapd.ids import ModelId, Run, Ticket
 from swapd.schedule.reasons import Reason
 from swapd.wire.pool import Pool
 
@@ -23,13 +23,19 @@ class Refused(Exception):
 
 @attrs.define(eq=False)
 class Turn:
-    """One request's claim. The engine decides on it; the request waits for that and watches."""
+    """One request's claim, for as long as its context lasts.
+
+    The engine decides on it; the request waits for that and watches.
+    """
 
     ticket: Ticket
+    model: ModelId
     revoke: Callable[[Reason], None]
     """Called at most once, if the model is taken away after it was granted."""
     opened: float
     """When it was claimed, on the run's clock."""
+    _claim: Callable[["Turn"], None]
+    _give_back: Callable[["Turn"], None]
     run: Run | None = None
     """The run that was granted."""
     _place: int | None = None
@@ -37,6 +43,13 @@ class Turn:
     _decision: Pool | Refused | None = None
     # Not AsyncValues, which cost as much as a whole exchange: few requests wait to be told twice.
     _decided: trio.Event = attrs.field(factory=trio.Event)
+
+    def __enter__(self) -> "Turn":
+        self._claim(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._give_back(self)
 
     @property
     def place(self) -> AsyncValue[int | None]:

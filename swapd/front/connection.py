@@ -13,7 +13,6 @@ Rule 3: what need not wait does not go round the scheduler: most writes, and mos
 """
 
 import logging
-import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -77,6 +76,7 @@ class Connection:
     ) -> None:
         self.idle = True
         """Whether no request is under way."""
+        self._idle_since = trio.current_time()
         self.abort = peer.reset
         self._app = app
         self._peer = peer
@@ -106,9 +106,9 @@ class Connection:
     async def run(self) -> None:
         """Serve until either side ends it."""
         with self._scope:
-            self._set_idle(True)
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                nursery.start_soon(self._end_when_idle)
                 while data := await self._next():
                     try:
                         await self._protocol.handle(RawData(data))
@@ -175,13 +175,17 @@ class Connection:
                 await self._protocol.handle(Closed())
                 self.end()
             case Updated(idle):
-                self._set_idle(idle)
+                self.idle, self._idle_since = idle, trio.current_time()
             case _:
                 raise TypeError(f"hypercorn speaks of {event!r}")
 
-    def _set_idle(self, idle: bool) -> None:
-        self.idle = idle
-        self._scope.deadline = trio.current_time() + KEEP_ALIVE if idle else math.inf
+    async def _end_when_idle(self) -> None:
+        # It wakes up now and then and looks; setting a deadline costs more than a look at a clock.
+        due = trio.current_time() + KEEP_ALIVE
+        while not self.idle or trio.current_time() < due:
+            await trio.sleep_until(max(due, trio.current_time()))
+            due = (self._idle_since if self.idle else trio.current_time()) + KEEP_ALIVE
+        self.end()
 
     async def _send(self, data: bytes | bytearray) -> None:
         try:

@@ -47,8 +47,7 @@ def replace_model(body: bytes, name: str) -> bytes:
 
 def _members(body: bytes) -> list[tuple[str, Any]]:
     try:
-        # Every object becomes its list of pairs: a dict would hide a key that stands twice.
-        value = json.loads(body.decode(), object_pairs_hook=_Members)
+        value = _strict.decode(body.decode())
     except UnicodeDecodeError as problem:
         raise BadBody(f"the body is not UTF-8: byte {problem.start} is wrong") from problem
     except json.JSONDecodeError as problem:
@@ -65,6 +64,10 @@ def _members(body: bytes) -> list[tuple[str, Any]]:
 
 class _Members(list[tuple[str, Any]]):
     """The members of one JSON object, in order."""
+
+
+# Every object becomes its list of pairs: a dict would hide a key that stands twice.
+_strict = json.JSONDecoder(object_pairs_hook=_Members)
 
 
 def _kind(value: object) -> str:

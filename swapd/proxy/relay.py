@@ -150,13 +150,12 @@ class _ToClient:
         self.client: Client = scope["state"]["client"]
         self._version = scope["http_version"]
         self._send = send
-        self._started = False
-        self._events = False
+        self._upstream: Answer | None = None
+        """The answer whose head the client has, or is about to have."""
 
     async def pass_on(self, upstream: Answer) -> None:
         """Send the model's answer as it comes, all but its end."""
-        self._events = _takes_events(upstream)
-        self._started = True
+        self._upstream = upstream
         self.client.hold()
         await self._start(upstream.status, for_client(upstream.headers))
         if upstream.at_hand:
@@ -173,10 +172,10 @@ class _ToClient:
 
     async def refuse(self, refusal: Refusal) -> None:
         """Say no: as an answer if none has begun, else so that nobody takes it for complete."""
-        if not self._started:
+        if self._upstream is None:
             await self._whole(refusal)
             return
-        if self._events:
+        if _takes_events(self._upstream):
             await self._body(refusal.event())
         # Returning without an end makes hypercorn close the connection; where the end of the
         # connection would be the end of the answer, it has to be a visible one.
@@ -207,11 +206,8 @@ class _ToClient:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def _end(self) -> None:
-        # Outside of the request's scope and shielded: hypercorn says "the client is gone" from
-        # within this very send. Bounded by the connection's own patience with a stalled reader.
-        with trio.CancelScope(shield=True):
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-            await self.client.release()
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self.client.release()
 
 
 def _announced(scope: Scope) -> int | None:

@@ -4,6 +4,7 @@ Rule 1: closing is synchronous (`shut`), so that it works from any `finally`.
 Rule 2: a cancelled receive has taken nothing from the connection.
 """
 
+import operator
 import os
 import select
 import socket
@@ -59,19 +60,19 @@ class Line(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Take what is there, or wait for it; b"" is the end."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        size = RECEIVE_SIZE if max_bytes is None else max_bytes
+        size = RECEIVE_SIZE if max_bytes is None else operator.index(max_bytes)
         if size < 1:
             raise ValueError(f"cannot receive {size} bytes")
-        try:
-            data = self._raw.recv(size)
-        except BlockingIOError:
-            return await self._receive_later(size)
-        except OSError as broken:
-            raise self._error(broken) from broken
-        # A server that pours must not starve others. Shielded: what was taken must not be lost.
-        await trio.lowlevel.cancel_shielded_checkpoint()
-        return data
+        # Waited for first: an attempt nearly always fails, because what is sent in answer to us,
+        # or one token after another, has not come yet. It is a checkpoint as well.
+        while True:
+            await self._readable()
+            try:
+                return self._raw.recv(size)
+            except BlockingIOError:
+                continue
+            except OSError as broken:
+                raise self._error(broken) from broken
 
     async def aclose(self) -> None:
         """Close; only the checkpoint makes this asynchronous."""
@@ -94,15 +95,10 @@ class Line(trio.abc.Stream):
         except BlockingIOError:
             return 0
 
-    async def _receive_later(self, size: int) -> bytes:
-        while True:
-            await trio.lowlevel.wait_readable(self._raw)
-            try:
-                return self._raw.recv(size)
-            except BlockingIOError:
-                continue
-            except OSError as broken:
-                raise self._error(broken) from broken
+    async def _readable(self) -> None:
+        if self._raw.fileno() < 0:
+            raise trio.ClosedResourceError("this connection was closed here")
+        await trio.lowlevel.wait_readable(self._raw)
 
     def _error(self, cause: OSError) -> Exception:
         if self._raw.fileno() < 0:

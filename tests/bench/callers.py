@@ -25,11 +25,11 @@ class BadAnswer(Exception):
     """What came back is not what the measurement is about."""
 
 
-def chat(model: str, **more: Any) -> bytes:
-    """Build a chat completion request of 1 KB."""
+def chat(model: str, *, size: int = _REQUEST_SIZE, **more: Any) -> bytes:
+    """Build a chat completion request of so many bytes of body, 1 KB by default."""
     said = {"model": model, **more, "messages": [{"role": "user", "content": ""}]}
     bare = len(json.dumps(said, separators=(",", ":")))
-    said["messages"][0]["content"] = "x" * max(1, _REQUEST_SIZE - bare)
+    said["messages"][0]["content"] = "x" * max(1, size - bare)
     body = json.dumps(said, separators=(",", ":")).encode()
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nUser-Agent: bench\r\n"

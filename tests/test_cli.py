@@ -1,0 +1,189 @@
+"""The command line: what is printed where, and the exit codes of sysexits.h.
+
+0 fine or help · 64 wrong usage · 69 cannot listen · 70 a bug · 78 configuration or TLS files
+"""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from swapd import __version__
+from swapd.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+PATIENCE = 20.0
+
+GOOD = """\
+models:
+  a:
+    cmd: server --port ${PORT}
+"""
+
+BROKEN = """\
+models:
+  a:
+    cmd: server --port ${PORT}
+    ttl: soon
+    bogus: 1
+"""
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> str:
+    path = tmp_path / "good.yaml"
+    path.write_text(GOOD)
+    return str(path)
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> str:
+    path = tmp_path / "broken.yaml"
+    path.write_text(BROKEN)
+    return str(path)
+
+
+def exit_code(*argv: str) -> int:
+    """Run the command line in this process."""
+    with pytest.raises(SystemExit) as left:
+        main(argv)
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
+# Fine
+
+
+def test_version_is_one_line(capsys):
+    """Scripts read it."""
+    assert exit_code("version") == 0
+    assert capsys.readouterr() == (f"swapd {__version__}\n", "")
+
+
+@pytest.mark.parametrize("argv", [("--help",), ("serve", "--help"), ("check", "--help")])
+def test_help_goes_to_stdout_and_is_no_failure(argv, capsys):
+    """Who asked for it wants to page through it."""
+    assert exit_code(*argv) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("usage: swapd")
+    assert err == ""
+
+
+def test_a_good_configuration_is_said_to_be_fine(good, capsys):
+    """With a number, so that an empty file does not pass for a good one."""
+    assert exit_code("check", good) == 0
+    assert capsys.readouterr() == (f"{good}: fine, 1 model\n", "")
+
+
+# 78: the configuration
+
+
+@pytest.mark.parametrize("argv", [("check",), ("serve", "--listen", "127.0.0.1:0", "--config")])
+def test_a_broken_configuration_says_where_every_mistake_stands(argv, broken, capsys):
+    """The operator fixes all of them before the next try, and reads no traceback."""
+    assert exit_code(*argv, broken) == 78
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.removeprefix(broken).split(": ")[:2] for line in err.splitlines()] == [
+        [":4:10", "models.a.ttl"],
+        [":5:5", "models.a"],
+    ]
+
+
+@pytest.mark.parametrize("text", ["models: [", "models:\n\ta: 1\n", "\x00", "- a\n"])
+def test_what_is_no_yaml_or_no_mapping_is_a_line_too(text, tmp_path, capsys):
+    """Half-written files are the commonest mistake."""
+    path = tmp_path / "half.yaml"
+    path.write_text(text)
+    assert exit_code("check", str(path)) == 78
+    err = capsys.readouterr().err
+    assert err.startswith(f"{path}:")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("argv", [("check",), ("serve", "--config")])
+def test_a_file_that_cannot_be_read_is_named(argv, tmp_path, capsys):
+    """Missing, or a folder: it is the configuration that is at fault."""
+    for path in (tmp_path / "missing.yaml", tmp_path):
+        assert exit_code(*argv, str(path)) == 78
+        assert str(path) in capsys.readouterr().err
+
+
+def test_tls_files_that_cannot_be_used_are_said_to_be(good, tmp_path, capsys):
+    """Missing, no certificate, or a folder: one line, before anything listens."""
+    junk = tmp_path / "junk.pem"
+    junk.write_text("junk")
+    for cert in (tmp_path / "missing.pem", junk, tmp_path):
+        files = ("--tls-cert-file", str(cert), "--tls-key-file", str(junk))
+        assert exit_code("serve", "--config", good, "--listen", "127.0.0.1:0", *files) == 78
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith("swapd: cannot use the TLS files: ")
+
+
+# 64: wrong usage
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ((), "required"),
+        (("dance",), "dance"),
+        (("serve",), "--config"),
+        (("check",), "FILE"),
+        (("serve", "--config", "x", "--bogus"), "--bogus"),
+        (("serve", "--config", "x", "--listen", "8080"), "expected HOST:PORT"),
+        (("serve", "--config", "x", "--listen", "unix:"), "unix: needs a path"),
+        (("serve", "--config", "x", "--max-body", "0"), "whole number above 0"),
+        (("serve", "--config", "x", "--max-body", "1k"), "whole number above 0"),
+        (("serve", "--config", "x", "--tls-cert-file", "c"), "go together"),
+        (("serve", "--config", "x", "--tls-key-file", "k"), "go together"),
+    ],
+)
+def test_wrong_usage_is_64_and_says_what_is_wrong(argv, says, capsys):
+    """Two lines on stderr: how it is used, and what was wrong; files are not even looked at."""
+    assert exit_code(*argv) == 64
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: swapd")
+    assert says in err.splitlines()[-1]
+
+
+# In a process of its own
+
+
+@pytest.mark.real
+def test_an_address_in_use_is_69_although_the_configuration_is_fine(good):
+    """A service manager may try again; with 78 it should not."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = run("serve", "--config", good, "--listen", where)
+    assert (ended.returncode, ended.stdout) == (69, "")
+    assert ended.stderr == f"swapd: cannot listen on {where}: Address already in use\n"
+
+
+@pytest.mark.real
+def test_a_broken_configuration_starts_nothing(broken):
+    """The same code and lines in reality, with the address never announced."""
+    ended = run("serve", "--config", broken, "--listen", "127.0.0.1:0")
+    assert (ended.returncode, ended.stdout) == (78, "")
+    assert [line.partition(": ")[0] for line in ended.stderr.splitlines()] == [
+        f"{broken}:4:10",
+        f"{broken}:5:5",
+    ]
+
+
+def run(*argv: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as an operator does, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "swapd", *argv],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )

@@ -1,0 +1,806 @@
+"""The whole daemon, from outside: a real process, real sockets, real models, and nothing left.
+
+Every test here starts `python -m swapd serve`, and ends by looking through all processes for one
+that the daemon, or a model of it, or a child of a model, has left behind. Models are the pretend
+server of `children/model.py`, which is quick, and llama.cpp where only the real thing will do.
+"""
+
+import fcntl
+import importlib
+import json
+import os
+import re
+import secrets
+import shlex
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import termios
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from tests.house import Caller, Reply
+from tests.processes import CHILD, Lines, alive, dead
+
+pytestmark = pytest.mark.real
+
+ROOT = Path(__file__).parents[1]
+
+CHAT = "/v1/chat/completions"
+
+# A start takes half a second; this is for a machine with other things to do.
+PATIENCE = 25.0
+
+# Carried by the daemon and by everything that it starts, so that nothing can hide.
+MARK = "SWAPD_TEST_MARK"
+
+# What the log puts in front of a message.
+STAMP = re.compile(rb"[-\d]{10} [:\d]{8} [A-Z]+ +")
+
+# One event, and then nothing more until somebody ends it.
+ENDLESS: Mapping[str, Any] = {"stream": True, "chunks": 2, "interval": 1000}
+
+HOP_BY_HOP = frozenset((b"connection", b"keep-alive", b"transfer-encoding"))
+
+
+# Serving
+
+
+async def test_two_models_are_answered_with_a_swap_between(tmp_path):
+    """The whole point: one address, two models, never both in memory."""
+    async with serving(tmp_path, pretend("a"), pretend("b")) as daemon:
+        async with trio.open_nursery() as nursery:
+            replies: dict[str, Reply] = {}
+
+            async def ask(model: str) -> None:
+                replies[model] = await daemon.chat(model)
+
+            nursery.start_soon(ask, "a")
+            nursery.start_soon(ask, "b")
+        assert {model: reply.status for model, reply in replies.items()} == {"a": 200, "b": 200}
+        assert {model: reply.json()["name"] for model, reply in replies.items()} == {
+            "a": "a",
+            "b": "b",
+        }
+        await daemon.end(signal.SIGTERM)
+        first, second = [word.split()[1] for word in daemon.told("loading")]
+        assert {first, second} == {"a", "b"}
+        assert daemon.told("loading", "stopped") == [
+            f"loading {first}",
+            f"stopped {first}",
+            f"loading {second}",
+            f"stopped {second}",
+            "stopped",
+        ]
+
+
+async def test_arrival_order_is_kept_reloads_and_all(tmp_path):
+    """S1: a b a loads a twice, although serving both of its requests together would be cheaper."""
+    async with serving(tmp_path, pretend("a", "--load", "0.2"), pretend("b")) as daemon:
+        done: list[int] = []
+
+        async def wait(number: int, caller: Caller) -> None:
+            assert (await caller.reply()).status == 200
+            done.append(number)
+
+        async with trio.open_nursery() as nursery:
+            for number, model in enumerate("aba"):
+                nursery.start_soon(wait, number, await daemon.queue(model))
+        assert done == [0, 1, 2]
+        await daemon.end(signal.SIGTERM)
+        assert daemon.told("loading") == ["loading a", "loading b", "loading a"]
+
+
+async def test_a_request_abandoned_in_the_queue_never_loads(tmp_path):
+    """S7: the model that nobody waits for any more costs no swap."""
+    async with serving(tmp_path, pretend("a"), pretend("b"), pretend("c")) as daemon:
+        first = await daemon.stream("a")
+        second = await daemon.queue("b")
+        third = await daemon.queue("c")
+        await second.leave()
+        await daemon.settled()
+        await first.leave()
+        assert (await third.reply()).json()["name"] == "c"
+        await daemon.end(signal.SIGTERM)
+        assert daemon.told("loading") == ["loading a", "loading c"]
+
+
+async def test_hanging_up_in_a_stream_reaches_the_model_at_once(tmp_path):
+    """The first event is here before the second is made, and nobody pays for unread ones."""
+    async with serving(tmp_path, pretend("a"), log="debug") as daemon:
+        caller = await daemon.stream("a")
+        await caller.leave()
+        await daemon.log.find("a: client gone")
+
+
+async def test_a_connection_carries_many_requests(tmp_path):
+    """Models, managing and refusals on one connection, as clients that pool use it."""
+    async with serving(tmp_path, pretend("a")) as daemon:
+        caller = await daemon.call()
+        wishes: list[tuple[dict[str, object], int]] = [
+            ({"model": "a"}, 200),
+            ({"model": "ghost"}, 404),
+            ({"model": "a", "stream": True}, 200),
+            ({}, 400),
+            ({"model": "a", "status": 503}, 503),
+            ({"model": "a"}, 200),
+        ]
+        for wish, status in wishes:
+            await caller.send(CHAT, wish)
+            reply = await caller.reply()
+            assert (reply.status, reply.complete) == (status, True)
+            await caller.send("/health")
+            assert (await caller.reply()).body == b"OK"
+
+
+async def test_what_runs_is_told_and_can_be_unloaded(tmp_path):
+    """An answered unload means gone: no process, although its grandchild ignores SIGTERM."""
+    model = pretend("a", "--fork-ignore-term", unloadTimeout=1, aliases=["x/y"])
+    async with serving(tmp_path, model, pretend("b"), log="debug") as daemon:
+        assert (await daemon.get("/running")).json() == {"running": []}
+        await daemon.chat("a")
+        [running] = (await daemon.get("/running")).json()["running"]
+        assert (running["model"], running["state"]) == ("a", "ready")
+        pids = [await daemon.pid_of("a"), int(await daemon.log.find("a: grandchild"))]
+        assert all(map(alive, pids))
+
+        unloaded = await daemon.get("/api/models/unload/x/y", method="POST")
+
+        assert (unloaded.status, unloaded.body) == (200, b"OK")
+        assert not any(map(alive, pids))
+        assert (await daemon.get("/running")).json() == {"running": []}
+
+
+async def test_unloading_everything_ends_a_stream_visibly(tmp_path):
+    """S9: its client must not take the part that it got for the whole."""
+    async with serving(tmp_path, pretend("a"), pretend("b")) as daemon:
+        caller = await daemon.stream("a")
+        assert (await daemon.get("/unload")).status == 200
+        assert (await daemon.get("/running")).json() == {"running": []}
+        piece = await caller.piece()
+        assert piece is not None
+        assert b"model_unloaded" in piece
+        assert await caller.piece() is None
+        assert (await daemon.chat("b")).status == 200
+
+
+async def test_an_idle_model_is_unloaded(tmp_path):
+    """S15: nobody has to ask for it."""
+    async with serving(tmp_path, pretend("a", ttl=1)) as daemon:
+        await daemon.chat("a")
+        await daemon.log.find("stopped a")
+        assert (await daemon.get("/running")).json() == {"running": []}
+
+
+# Byte for byte
+
+
+async def test_answers_are_the_models_own_byte_for_byte(tmp_path):
+    """Status, headers and body: what swapd adds to a stream is one word for proxies before it."""
+    async with serving(tmp_path, pretend("a")) as daemon:
+        await daemon.chat("a")
+        for wish, added in [
+            ({"size": 300_000}, []),
+            ({"size": 0}, []),
+            ({"size": 7, "status": 418}, []),
+            ({"stream": True, "chunks": 400}, [(b"X-Accel-Buffering", b"no")]),
+        ]:
+            body = json.dumps({"model": "a", **wish}).encode()
+            direct = await whole(await daemon.direct("a"), body)
+            through = await whole(await daemon.call(), body)
+            assert through == attrs.evolve(direct, headers=[*direct.headers, *added])
+            assert direct.complete
+
+
+async def test_the_request_is_the_clients_own_byte_for_byte(tmp_path):
+    """The model sees what it would see without us, and whom it is for."""
+    body = b'{ "b":1.50, "model"\n:"a","\\u0061":"\xc3\xa4" }'
+    sent = {"Host": "h:1", "X-Odd": "a,  b", "Accept-Encoding": "gzip", "Cookie": "c=d"}
+    async with serving(tmp_path, pretend("a")) as daemon:
+        await daemon.chat("a")
+        echoes = []
+        for caller in (await daemon.direct("a"), await daemon.call()):
+            await caller.send(f"{CHAT}?x=%20y&z", body, headers=sent)
+            echoes.append((await caller.reply()).json())
+        direct, through = echoes
+        assert through["headers"].pop("x-forwarded-for") == "127.0.0.1"
+        assert direct.pop("served") + 1 == through.pop("served")
+        assert through == direct
+        assert through["body"] == body.decode()
+
+
+async def test_llama_cpps_answers_are_its_own(tmp_path, demo_cache):
+    """Answers, streams and errors of a real server; only ids, dates and timings may differ."""
+    say = {"model": "tiny-a", "max_tokens": 12, "temperature": 0, "seed": 1}
+    chat = {**say, "messages": [{"role": "user", "content": "hello"}]}
+    text = {**say, "prompt": "the river"}
+    async with serving(tmp_path, llama("tiny-a"), env=demo_cache) as daemon:
+        for path, wish in [
+            (CHAT, chat),
+            (CHAT, {**chat, "stream": True}),
+            ("/v1/completions", {**text, "stream": True}),
+            (CHAT, {"model": "tiny-a"}),
+            ("/v1/embeddings", {"model": "tiny-a", "input": "x"}),
+        ]:
+            body = json.dumps(wish).encode()
+            # Once to no purpose: the next two find the same prompt remembered.
+            await whole(await daemon.call(), body, path=path)
+            direct = await whole(await daemon.direct("tiny-a"), body, path=path)
+            through = await whole(await daemon.call(), body, path=path)
+            assert through.without_chance() == direct.without_chance()
+            assert direct.complete
+
+
+# The official client
+
+
+async def test_the_official_client_is_content(tmp_path, demo_cache, openai):
+    """Chat, stream, list, errors and a swap, by the client that most programs use."""
+    hello = [{"role": "user", "content": "hello"}]
+
+    def converse(address: str) -> None:
+        with openai.OpenAI(
+            base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=PATIENCE
+        ) as client:
+            chat = partial(client.chat.completions.create, messages=hello, max_tokens=5)
+
+            answer = chat(model="tiny-a")
+            assert answer.model == "tiny-a"
+            assert len(answer.choices[0].message.content.split()) == 5
+
+            with chat(model="tiny-b", stream=True) as stream:
+                chunks = list(stream)
+            words = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+            assert len("".join(words).split()) == 5
+            assert {chunk.model for chunk in chunks} == {"tiny-b"}
+
+            listed = {model.id: model.status["value"] for model in client.models.list()}
+            assert listed == {"tiny-a": "unloaded", "tiny-b": "loaded"}
+
+            with pytest.raises(openai.NotFoundError, match="GET /v1/models") as unknown:
+                chat(model="ghost")
+            assert unknown.value.code == "model_not_found"
+
+            assert chat(model="tiny-a").model == "tiny-a"
+
+    async with serving(tmp_path, llama("tiny-a"), llama("tiny-b"), env=demo_cache) as daemon:
+        await trio.to_thread.run_sync(converse, daemon.address)
+        await daemon.end(signal.SIGTERM)
+        assert daemon.told("loading") == ["loading tiny-a", "loading tiny-b", "loading tiny-a"]
+
+
+# Models that fail
+
+
+async def test_a_model_killed_in_a_stream_is_seen_and_loaded_again(tmp_path):
+    """D6: half an answer does not look like one, and the next request is served."""
+    async with serving(tmp_path, pretend("a")) as daemon:
+        caller = await daemon.stream("a")
+        os.kill(await daemon.pid_of("a"), signal.SIGKILL)
+        error = await caller.piece()
+        assert error is not None
+        assert b'"code":"upstream_cut"' in error
+        assert await caller.piece() is None
+
+        # Its connections are reset before its exit is noticed; a request in that very moment is
+        # still granted the dead run, and gets the 502 of a model that cannot be reached.
+        await daemon.log.find("a: killed by SIGKILL")
+        assert (await daemon.chat("a")).json()["served"] == 1
+        await daemon.end(signal.SIGTERM)
+        assert daemon.told("loading", "a:") == ["loading a", "a: killed by SIGKILL", "loading a"]
+
+
+async def test_a_model_that_dies_while_loading_tells_its_last_words(tmp_path):
+    """D8: its caller learns at once what the operator would look for in the log."""
+    broken = pretend("a", "--exit-after", "0.1", "--exit-code", "3", "--never-healthy")
+    async with serving(tmp_path, broken, pretend("b")) as daemon:
+        reply = await daemon.chat("a")
+        assert (reply.status, reply.code) == (502, "load_failed")
+        assert "exited with code 3" in reply.json()["error"]["message"]
+        assert "out of memory" in reply.json()["error"]["message"]
+        assert (await daemon.chat("b")).status == 200
+
+
+async def test_a_stranger_on_the_models_port_is_never_taken_for_it(tmp_path):
+    """D31: his 200 would be an answer of nobody knows what."""
+    asked: list[bytes | bytearray] = []
+
+    async def stranger(stream: trio.SocketStream) -> None:
+        async with stream:
+            with suppress(trio.BrokenResourceError):
+                async for data in stream:
+                    asked.append(data)
+                    await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+    async with trio.open_nursery() as nursery:
+        serve = partial(trio.serve_tcp, stranger, 0, host="127.0.0.1")
+        [listener] = await nursery.start(serve)
+        port = listener.socket.getsockname()[1]
+        model = pretend("a", proxy=f"http://127.0.0.1:{port}")
+        async with serving(tmp_path, model, pretend("b")) as daemon:
+            reply = await daemon.chat("a")
+            assert (reply.status, reply.code) == (502, "load_failed")
+            assert f"port {port} is taken (models.a.proxy)" in reply.json()["error"]["message"]
+            assert (await daemon.chat("b")).status == 200
+        assert asked == []
+        nursery.cancel_scope.cancel()
+
+
+# Stopping
+
+
+async def test_ctrl_c_leaves_nothing_and_is_no_failure(tmp_path):
+    """The terminal signals the whole group in the foreground; models are not in it."""
+    async with serving(tmp_path, pretend("a", "--fork")) as daemon:
+        await daemon.chat("a")
+        os.killpg(daemon.process.pid, signal.SIGINT)
+        assert await daemon.ended() == 0
+        assert daemon.told("stopping", "stopped")[-2:] == ["stopped a", "stopped"]
+
+
+async def test_a_stop_in_a_load_refuses_who_waits_and_is_quick(tmp_path):
+    """S11: a load of minutes is not waited for, and its clients are told."""
+    async with serving(tmp_path, pretend("a", "--load", "1000"), log="debug") as daemon:
+        waiting = [await daemon.queue("a"), await daemon.queue("a")]
+        await daemon.log.find("loading a")
+        daemon.process.send_signal(signal.SIGTERM)
+        for caller in waiting:
+            reply = await caller.reply()
+            assert (reply.status, reply.code) == (503, "shutting_down")
+            assert reply.complete
+        assert await daemon.ended() == 0
+
+
+async def test_a_stop_lets_a_stream_end_properly(tmp_path):
+    """A restart costs nobody the answer that is just being made."""
+    async with serving(tmp_path, pretend("a")) as daemon:
+        caller = await daemon.stream("a", chunks=6, interval=0.1)
+        daemon.process.send_signal(signal.SIGTERM)
+        await daemon.log.find("stopping; ")
+        await daemon.refuses_connections()
+        rest = b""
+        while piece := await caller.piece():
+            rest += piece
+        assert piece == b""
+        assert rest.endswith(b"data: [DONE]\n\n")
+        assert await daemon.ended() == 0
+
+
+async def test_a_second_signal_cuts_the_stream(tmp_path):
+    """An operator in a hurry is obeyed, and the client sees that it got a part."""
+    async with serving(tmp_path, pretend("a")) as daemon:
+        caller = await daemon.stream("a")
+        daemon.process.send_signal(signal.SIGTERM)
+        await daemon.log.find("stopping; ")
+        daemon.process.send_signal(signal.SIGINT)
+        while piece := await caller.piece():
+            assert b"model_unloaded" in piece
+        assert piece is None
+        assert await daemon.ended() == 0
+
+
+async def test_a_second_signal_does_not_wait_for_a_stalled_reader(tmp_path):
+    """An operator in a hurry is obeyed, whatever the clients do."""
+    async with serving(tmp_path, pretend("a")) as daemon:
+        caller = await daemon.call()
+        await caller.send(CHAT, {"model": "a", "size": 50_000_000})
+        await caller.head()
+        # Nothing says that swapd waits for this client; but its buffers are full, and stay so for
+        # longer than the kernel takes to look again.
+        fill = [0]
+        while len(set(fill[-40:])) > 1 or fill[-1] == 0:
+            await daemon.settled()
+            fill.append(unread(caller))
+        daemon.process.send_signal(signal.SIGTERM)
+        await daemon.log.find("stopping; ")
+        daemon.process.send_signal(signal.SIGTERM)
+        with trio.fail_after(5):
+            assert await daemon.ended() == 0
+
+
+@pytest.mark.parametrize(
+    ("moment", "flags"),
+    [("loading a", ("--ignore-term", "--load", "1000")), ("a is ready", ())],
+)
+async def test_sigkill_of_the_daemon_leaves_no_process(moment, flags, tmp_path):
+    """D29: whatever ends the daemon, the memory on the GPU is free again."""
+    model = pretend("a", "--fork-ignore-term", *flags)
+    async with serving(tmp_path, model, log="debug") as daemon:
+        await daemon.queue("a")
+        await daemon.log.find(moment)
+        grandchild = int(await daemon.log.find("a: grandchild"))
+        assert grandchild in daemon.left()
+        assert len(daemon.left()) == 4  # and the model, the daemon and its warden
+        daemon.process.kill()
+        assert await daemon.ended() == -signal.SIGKILL
+        while left := daemon.left():
+            await dead(*left)
+
+
+async def test_hang_up_signals_do_not_end_it(tmp_path):
+    """SIGHUP means reload; until that comes it must at least do no harm."""
+    async with serving(tmp_path, pretend("a")) as daemon:
+        caller = await daemon.stream("a", chunks=3, interval=0.05)
+        daemon.process.send_signal(signal.SIGHUP)
+        await daemon.log.find("cannot reload")
+        while piece := await caller.piece():
+            pass
+        assert piece == b""
+        assert (await daemon.get("/health")).status == 200
+
+
+# Other ways in
+
+
+async def test_a_unix_socket_serves_and_is_removed(tmp_path):
+    """For a proxy on the same machine; the next start finds no file in its way."""
+    path = tmp_path / "swapd.sock"
+    async with serving(tmp_path, pretend("a"), listen=f"unix:{path}") as daemon:
+        assert daemon.address == f"unix:{path}"
+        reply = await daemon.chat("a")
+        assert reply.json()["name"] == "a"
+        assert "x-forwarded-for" not in reply.json()["headers"]
+        stream = await daemon.stream("a")
+        await stream.leave()
+        assert (await daemon.chat("a")).status == 200
+        await daemon.end(signal.SIGTERM)
+        assert not path.exists()
+
+
+async def test_tls_serves_answers_streams_and_cuts(tmp_path, certificate):
+    """All that holds for plain connections holds under TLS."""
+    cert, key = certificate
+    args = ("--tls-cert-file", str(cert), "--tls-key-file", str(key))
+    models = pretend("a"), pretend("b")
+    async with serving(tmp_path, *models, args=args, trust=cert, log="debug") as daemon:
+        assert daemon.address.startswith("https://127.0.0.1:")
+        caller = await daemon.call()
+        for model in "ab":
+            await caller.send(CHAT, {"model": model, "size": 300_000})
+            assert len((await caller.reply()).body) == 300_000
+        await (await daemon.stream("a")).leave()
+        await daemon.log.find("a: client gone")
+        cut = await daemon.stream("b")
+        os.kill(await daemon.pid_of("b"), signal.SIGKILL)
+        assert b"upstream_cut" in (await cut.piece() or b"")
+        assert await cut.piece() is None
+
+
+@pytest.mark.parametrize(("method", "path"), [(b"\x82", "/health"), (b"\x83", CHAT)])
+async def test_http_2_is_spoken_or_refused_but_harms_nobody(method, path, tmp_path):
+    """Any client may begin with it; one that takes no data and leaves must not pin the daemon."""
+    async with serving(tmp_path, pretend("a")) as daemon:
+        caller = await daemon.call()
+        fields = method + b"\x86\x04" + bytes([len(path)]) + path.encode() + b"\x41\x01x"
+        await caller.raw(
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+            + b"\0\0\6\4\0\0\0\0\0\0\4\0\0\0\0"  # SETTINGS: an initial window of 0
+            + bytes([0, 0, len(fields), 1, 5, 0, 0, 0, 1])  # HEADERS: all there is of stream 1
+            + fields
+        )
+        await daemon.settled()
+        await caller.leave()
+        await daemon.settled()
+        with trio.fail_after(5):
+            await daemon.end(signal.SIGTERM)
+
+
+async def test_listening_to_everybody_is_worth_a_warning(tmp_path):
+    """D2: there are no keys yet; whoever opens it to the network should know."""
+    async with serving(tmp_path, pretend("a"), listen="0.0.0.0:0") as daemon:
+        await daemon.log.find("everybody on the network can use this")
+        assert (await daemon.get("/health")).status == 200
+
+
+# A daemon and its client
+
+
+@attrs.define
+class Whole:
+    """An answer as it came, without what belongs to the connection."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    complete: bool
+
+    def without_chance(self) -> "Whole":
+        """Blot out ids, dates and timings of llama.cpp, and the length that they change."""
+        body = re.sub(
+            rb'"(id|created|\w+_ms|\w+_per_second)":("[^"]*"|[-+.\de]+)', rb'"\1":0', self.body
+        )
+        headers = [
+            (name, b"" if name.lower() == b"content-length" else value)
+            for name, value in self.headers
+        ]
+        return Whole(self.status, headers, body, self.complete)
+
+
+def unread(caller: Caller) -> int:
+    """Say how much has come for a caller that does not read."""
+    assert isinstance(caller.stream, trio.SocketStream)
+    answer = fcntl.ioctl(caller.stream.socket.fileno(), termios.FIONREAD, bytes(4))
+    return int.from_bytes(answer, sys.byteorder)
+
+
+async def whole(caller: Caller, body: bytes, *, path: str = CHAT) -> Whole:
+    """Ask, and take the whole answer."""
+    await caller.send(path, body)
+    head = await caller.head()
+    text = b""
+    while piece := await caller.piece():
+        text += piece
+    headers = [
+        (name, value) for name, value in head.headers.raw_items() if name.lower() not in HOP_BY_HOP
+    ]
+    return Whole(head.status_code, headers, text, piece == b"")
+
+
+@attrs.define
+class Daemon:
+    """A running `swapd serve`."""
+
+    process: trio.Process
+    address: str
+    """Where it says that it listens."""
+    log: Lines
+    """Its messages, without time and level."""
+    mark: str
+    trust: Path | None
+    logged: trio.Event = attrs.field(factory=trio.Event)
+    """Set when nobody can write to the log any more."""
+    callers: list[Caller] = attrs.field(factory=list)
+
+    # Asking
+
+    async def call(self) -> Caller:
+        """Connect a client."""
+        return self._caller(await self._connect())
+
+    async def direct(self, model: str) -> Caller:
+        """Connect a client to the model itself, which has to be loaded."""
+        [port] = [
+            int(running["proxy"].rpartition(":")[2])
+            for running in (await self.get("/running")).json()["running"]
+            if running["model"] == model
+        ]
+        return self._caller(await trio.open_tcp_stream("127.0.0.1", port))
+
+    async def get(self, path: str, *, method: str = "GET") -> Reply:
+        """Ask once, on a connection of its own."""
+        caller = await self.call()
+        await caller.send(path, method=method)
+        reply = await caller.reply()
+        await caller.leave()
+        return reply
+
+    async def chat(self, model: str) -> Reply:
+        """Have the model answer once."""
+        caller = await self.call()
+        await caller.send(CHAT, {"model": model})
+        reply = await caller.reply()
+        await caller.leave()
+        return reply
+
+    async def stream(self, model: str, **wish: float) -> Caller:
+        """Answer with a caller that has had the first event, of a stream without an end."""
+        caller = await self.call()
+        await caller.send(CHAT, {"model": model, **ENDLESS, **wish})
+        assert (await caller.head()).status_code == 200
+        assert await caller.piece() == b'data: {"n": 0}\n\n'
+        return caller
+
+    async def queue(self, model: str) -> Caller:
+        """Send a request, and come back when it has its place in the queue."""
+        caller = await self.call()
+        await caller.send("/health")
+        await caller.reply()
+        await caller.send(CHAT, {"model": model})
+        await self.settled()
+        return caller
+
+    async def settled(self) -> None:
+        """Come back when all that was sent or closed before has been noticed.
+
+        Nothing says so; but sockets are read in the order in which they become readable, and two
+        connections, each accepted, read and answered afterwards, take many more steps.
+        """
+        for _ in range(2):
+            await self.get("/health")
+
+    async def refuses_connections(self) -> None:
+        """Wait until nobody can connect any more."""
+        with suppress(OSError):
+            while True:
+                await (await self.call()).leave()
+
+    async def pid_of(self, model: str) -> int:
+        """Ask the model itself for its process id."""
+        caller = await self.direct(model)
+        await caller.send("/pid")
+        return int((await caller.reply()).body)
+
+    # Ending
+
+    async def end(self, number: signal.Signals) -> None:
+        """Have it stop in order, with all of its log."""
+        self.process.send_signal(number)
+        assert await self.ended() == 0
+
+    async def ended(self) -> int:
+        """Wait for the end of the daemon and of its log; answer with the exit code."""
+        code = await self.process.wait()
+        await self.logged.wait()
+        return code
+
+    def told(self, *words: str) -> list[str]:
+        """Answer with the messages that begin with one of these words."""
+        messages = self.log.data.decode().splitlines()
+        return [message for message in messages if message.split(maxsplit=1)[0] in words]
+
+    def left(self) -> list[int]:
+        """List every living process that the daemon is, has started, or has made start."""
+        wanted = f"{MARK}={self.mark}".encode()
+        found = []
+        for name in filter(str.isdecimal, os.listdir("/proc")):
+            # A process that ends while we look is not there any more, which is the answer.
+            with suppress(OSError):
+                if wanted in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
+                    found.append(int(name))
+        return list(filter(alive, found))
+
+    async def _connect(self) -> trio.abc.Stream:
+        scheme, _, rest = self.address.partition(":")
+        if scheme == "unix":
+            return await trio.open_unix_socket(rest)
+        host, _, port = rest.removeprefix("//").rpartition(":")
+        plain = await trio.open_tcp_stream(host, int(port))
+        if scheme == "http":
+            return plain
+        context = ssl.create_default_context(cafile=self.trust)
+        return trio.SSLStream(plain, context, server_hostname=host, https_compatible=True)
+
+    def _caller(self, stream: trio.abc.Stream) -> Caller:
+        caller = Caller(stream, [])
+        self.callers.append(caller)
+        return caller
+
+
+Configured = tuple[str, Mapping[str, Any]]
+
+
+def pretend(name: str, *flags: str, **options: object) -> Configured:
+    """Configure a pretend model server, on a port of its own or that of its `proxy`."""
+    proxy = str(options.get("proxy", "http://127.0.0.1:${PORT}"))
+    port = proxy.rpartition(":")[2]
+    argv = (sys.executable, "-I", "-S", str(CHILD), "--name", name, "--port", port, *flags)
+    return name, {"cmd": shlex.join(argv), "proxy": proxy, **options}
+
+
+def llama(name: str) -> Configured:
+    """Configure a tiny model behind llama.cpp's own server."""
+    argv = (sys.executable, "-m", "swapd.demo", name, "--port", "${PORT}")
+    return name, {"cmd": shlex.join(argv)}
+
+
+@asynccontextmanager
+async def serving(
+    tmp_path: Path,
+    *models: Configured,
+    listen: str = "127.0.0.1:0",
+    args: tuple[str, ...] = (),
+    env: Mapping[str, str] | None = None,
+    log: str = "info",
+    trust: Path | None = None,
+) -> AsyncIterator[Daemon]:
+    """Run a daemon. If the test does not end it, it is told to, and must; nothing may be left."""
+    config = tmp_path / "swapd.yaml"
+    settings = {"logLevel": log, "startPort": free_ports(len(models)), "models": dict(models)}
+    await trio.Path(config).write_text(json.dumps(settings))
+    mark = secrets.token_hex(8)
+    command = [sys.executable, "-m", "swapd", "serve", "--config", str(config)]
+    with trio.fail_after(PATIENCE):
+        process = await trio.lowlevel.open_process(
+            [*command, "--listen", listen, *args],
+            env={**os.environ, "PYTHONPATH": str(ROOT), MARK: mark, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+        )
+        daemon = Daemon(process, "", Lines(), mark, trust)
+        async with trio.open_nursery() as nursery:
+            try:
+                nursery.start_soon(_read_log, daemon)
+                daemon.address = await _announced(process)
+                yield daemon
+                for caller in daemon.callers:
+                    await caller.leave()
+                if process.returncode is None:
+                    await daemon.end(signal.SIGTERM)
+                assert daemon.left() == []
+                assert b"Traceback" not in daemon.log.data
+            finally:
+                with trio.move_on_after(5, shield=True):  # a killed daemon's warden takes 2 s
+                    await _kill(daemon)
+
+
+async def _announced(process: trio.Process) -> str:
+    assert process.stdout is not None
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = await process.stdout.receive_some()
+        assert piece, "it ended before it listened"
+        line += piece
+    found = re.fullmatch(r"swapd \d+\.\d+\.\d+ listening on (\S+)\n", line.decode())
+    assert found, line
+    return found[1]
+
+
+async def _read_log(daemon: Daemon) -> None:
+    assert daemon.process.stderr is not None
+    rest = b""
+    async for piece in daemon.process.stderr:
+        sys.stderr.write(piece.decode(errors="replace"))  # shown by pytest if the test fails
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            daemon.log.write(STAMP.sub(b"", line, count=1) + b"\n")
+    daemon.logged.set()
+
+
+async def _kill(daemon: Daemon) -> None:
+    for caller in daemon.callers:
+        await caller.leave()
+    daemon.process.kill()
+    await daemon.process.wait()
+    while left := daemon.left():
+        await dead(*left)
+    for pipe in (daemon.process.stdout, daemon.process.stderr):
+        assert pipe is not None
+        await pipe.aclose()
+
+
+def free_ports(count: int) -> int:
+    """Find so many free ports in a row, where no outgoing connection takes one by accident."""
+    while True:
+        first = 10_000 + secrets.randbelow(20_000)
+        with ExitStack() as taken, suppress(OSError):
+            for port in range(first, first + count):
+                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
+
+
+@pytest.fixture(scope="session")
+def demo_cache(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """One place for the tiny models, which are made on first use."""
+    pytest.importorskip("xllamacpp")
+    pytest.importorskip("gguf")
+    return {"SWAPD_DEMO_CACHE": str(tmp_path_factory.mktemp("models"))}
+
+
+@pytest.fixture(scope="session")
+def openai() -> Any:
+    """Give the official client. Not imported on top: that takes longer than most tests here."""
+    return importlib.import_module("openai")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Make a certificate for 127.0.0.1, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+        f"-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {cert}"
+    )
+    subprocess.run(shlex.split(command), check=True, capture_output=True)
+    return cert, key

@@ -127,11 +127,12 @@ def _step(wrong: BaseException, cls: type[Any]) -> KeyPath:
 
 
 def _meant(key: str, known: list[str]) -> str:
-    if len(key) <= _LONGEST_TYPO:
-        spelled = {name.lower(): name for name in known}
-        for near in difflib.get_close_matches(key.lower(), spelled, n=1):
-            return f", did you mean {quoted(spelled[near])}?"
-    return f"; known here: {', '.join(known)}"
+    typo = key.lower()[:_LONGEST_TYPO]
+    spelled = {name.lower(): name for name in known}
+    for near in difflib.get_close_matches(typo, spelled, n=1):
+        return f", did you mean {quoted(spelled[near])}?"
+    nearest = difflib.get_close_matches(typo, spelled, n=len(spelled), cutoff=0.0)
+    return f"; known here, nearest first: {', '.join(spelled[name] for name in nearest)}"
 
 
 def _without(spoiled: set[KeyPath], value: Value, path: KeyPath) -> Value:

@@ -162,10 +162,15 @@ def test_a_value_of_the_wrong_type_is_told_with_its_path(
         ({"models": {"m": {"CMD": "x"}}}, ("models", "m"), "CMD", ', did you mean "cmd"?'),
         ({"models": {"m": {"alias": []}}}, ("models", "m"), "alias", ', did you mean "aliases"?'),
         ({"models": {"m": {"aliasses": None}}}, ("models", "m"), "aliasses", '"aliases"?'),
-        ({"routing": {"router": {}}}, ("routing",), "router", "; known here: scheduler"),
-        ({"macros": {}}, (), "macros", "; known here: globalTTL, healthCheckTimeout, logLevel,"),
-        ({"k" * 5000: 1}, (), "k" * 5000, "; known here: "),
-        ({BareKey("1"): 1}, (), "1", "; known here: "),
+        (
+            {"routing": {"router": {}}},
+            ("routing",),
+            "router",
+            "; known here, nearest first: scheduler",
+        ),
+        ({"macros": {}}, (), "macros", "; known here, nearest first: models, "),
+        ({"k" * 5000: 1}, (), "k" * 5000, "; known here, nearest first: "),
+        ({BareKey("1"): 1}, (), "1", "; known here, nearest first: "),
     ],
 )
 def test_an_unknown_key_is_refused(

@@ -63,10 +63,12 @@ def test_all_mistakes_of_a_file_are_told_in_its_order() -> None:
         'f.yaml:4:21: healthCheckTimeout: expected a whole number, got "abc"',
         'f.yaml:5:1: unknown key "globalTtl", did you mean "globalTTL"?',
         'f.yaml:9:10: models.qwen.ttl: expected a whole number, got "abc"',
-        'f.yaml:10:5: models.qwen: unknown key "bogus"; known here: aliases, checkEndpoint, cmd, '
-        "cmdStop, description, env, name, proxy, ttl, unlisted, unloadTimeout, useModelName",
-        'f.yaml:11:3: models."llama 2.5": unknown key "note"; known here: aliases, checkEndpoint, '
-        "cmd, cmdStop, description, env, name, proxy, ttl, unlisted, unloadTimeout, useModelName",
+        'f.yaml:10:5: models.qwen: unknown key "bogus"; known here, nearest first: unlisted, '
+        "useModelName, proxy, cmdStop, aliases, description, unloadTimeout, checkEndpoint, ttl, "
+        "name, env, cmd",
+        'f.yaml:11:3: models."llama 2.5": unknown key "note"; known here, nearest first: '
+        "unlisted, name, unloadTimeout, ttl, env, proxy, cmdStop, aliases, description, "
+        "useModelName, checkEndpoint, cmd",
         'f.yaml:11:3: models."llama 2.5".env[1]: expected NAME=value, got "5"',
         'f.yaml:11:3: models."llama 2.5".note: unknown macro ${LOCAL}',
         'f.yaml:13:5: models."llama 2.5".cmd: a model needs a command',

@@ -97,9 +97,11 @@ async def open_child(
         try:
             yield child
         finally:
-            with trio.CancelScope(shield=True):  # bounded: grace, kill_patience, cmdStop's end
-                await _end(child, command, stuck, warden)
-            attending.cancel()
+            try:
+                with trio.CancelScope(shield=True):  # bounded: grace, kill_patience, cmdStop's end
+                    await _end(child, command, stuck, warden)
+            finally:
+                attending.cancel()
 
 
 async def _attend(

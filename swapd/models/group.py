@@ -72,7 +72,12 @@ class Group:
         except PermissionError:
             pass
         self._reap_adopted()
-        return living + [pid for pid in _living_in(self.pid) if pid not in living]
+        try:
+            found = _living_in(self.pid)
+        except OSError:
+            # There is something, and no descriptor left to look at it with: no proof of its end.
+            return living or [self.pid]
+        return living + [pid for pid in found if pid not in living]
 
     def close(self) -> None:
         """Give the leader's descriptor back."""
@@ -93,7 +98,8 @@ def _living_in(group: int) -> list[int]:
     for name in os.listdir("/proc"):
         if name.isdecimal():
             # A process that ends while we look is not there any more, which is the answer.
-            with suppress(OSError), open(f"/proc/{name}/stat", "rb") as stat:
+            gone = suppress(FileNotFoundError, ProcessLookupError)
+            with gone, open(f"/proc/{name}/stat", "rb") as stat:
                 # The command's name stands in parentheses and may hold anything, also ") S 1".
                 state, _, pgrp = stat.read().rpartition(b")")[2].split()[:3]
                 if int(pgrp) == group and state.decode() not in DEAD_STATES:

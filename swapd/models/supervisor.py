@@ -58,13 +58,12 @@ class Supervisor:
     ask: Callable[[Origin, str], Awaitable[int | None]]
     """Ask a path there once: the status, or None when nothing answers."""
     answers: Callable[[Origin], Awaitable[bool]]
-    """Whether anybody accepts connections at an address of this machine."""
+    """Whether anybody accepts connections at an address of this machine; may raise OSError."""
 
     async def __call__(self, model: Model, life: Life) -> None:
         """Live one run to its end: returns, or is cancelled, when nothing of it is left."""
-        if await self.answers(model.origin):
-            # A stranger's 200 must never pass for our model's.
-            life.broke(Cause(f"port {model.origin.port} is taken (models.{model.id}.proxy)"))
+        if (unfit := await self._port_unfit(model)) is not None:
+            life.broke(unfit)
             return
         output = self.open_output(model.id)
         opened = open_child(
@@ -94,8 +93,20 @@ class Supervisor:
             released=partial(self._released, model.origin),
         )
 
+    async def _port_unfit(self, model: Model) -> Cause | None:
+        """Say why the model cannot be started on its port: a stranger's 200 must never count."""
+        port = model.origin.port
+        try:
+            taken = await self.answers(model.origin)
+        except OSError as problem:
+            return Cause(f"cannot look at port {port}: {problem.strerror}")
+        return Cause(f"port {port} is taken (models.{model.id}.proxy)") if taken else None
+
     async def _released(self, origin: Origin) -> bool:
-        return not await self.answers(origin)
+        try:
+            return not await self.answers(origin)
+        except OSError:
+            return False  # Nothing left to look with is no proof.
 
     async def _become_ready(self, model: Model, child: Child) -> Cause | None:
         """Wait for readiness; answer with what came instead, if something did."""

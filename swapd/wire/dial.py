@@ -43,6 +43,7 @@ async def connect(origin: Origin) -> trio.abc.Stream:
 async def answers(origin: Origin) -> bool:
     """Tell whether anybody accepts connections there; what is no clear no is a yes.
 
+    Raises OSError when there is no file descriptor left to find out with.
     Always False for an address of another machine: what listens there cannot be ours to guard.
     """
     for address in _on_this_machine(origin.host):
@@ -89,6 +90,8 @@ async def _accepts(address: str, port: int) -> bool:
                 # Linux may connect a socket to itself where nobody listens.
                 return bool(raw.getsockname() != raw.getpeername())
         except OSError as no:
+            if no.errno in (errno.EMFILE, errno.ENFILE):
+                raise
             return no.errno not in _NOBODY
     return True
 

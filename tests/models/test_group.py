@@ -1,6 +1,7 @@
 """Process groups: real processes, because that is what may go wrong."""
 
 import os
+import resource
 import signal
 
 import pytest
@@ -74,3 +75,23 @@ def test_a_command_that_cannot_be_executed_leaks_nothing():
         with pytest.raises(CannotStart):
             Group(["/nonexistent/server"], env={})
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_nothing_counts_as_gone_that_cannot_be_looked_at():
+    """Without a descriptor left there is no proof, and nothing may be loaded on top of a guess."""
+    group = Group(["/bin/sh", "-c", "sleep 1000 & exit 3"], env={"PATH": os.environ["PATH"]})
+    await exited(group)
+    assert group.exit_status == 3
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(lowest := os.dup(0))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
+        assert group.members() == [group.pid]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    [left] = group.members()
+    assert left != group.pid
+    group.signal(signal.SIGKILL)
+    with trio.fail_after(20):
+        await dead(left)
+    group.close()

@@ -35,8 +35,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except (CannotListen, BadTls) as problem:
         _complain(f"swapd: {problem}")
         code = os.EX_UNAVAILABLE if isinstance(problem, CannotListen) else os.EX_CONFIG
-    except KeyboardInterrupt:
-        code = os.EX_OK
     except Exception as bug:
         _complain(f"swapd: internal error, please report it: {bug!r}")
         logging.getLogger(__name__).debug("internal error", exc_info=bug)

@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -187,3 +188,13 @@ def run(*argv: str) -> subprocess.CompletedProcess[str]:
         timeout=PATIENCE,
         check=False,
     )
+
+
+@pytest.mark.real
+def test_ctrl_c_before_anything_runs_says_nothing():
+    """Python would print the traceback of half an import."""
+    program = "import signal, swapd.__main__; signal.raise_signal(signal.SIGINT)"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, b"")

@@ -188,6 +188,8 @@ class Connection:
         self.end()
 
     async def _send(self, data: bytes | bytearray) -> None:
+        if self._scope.cancel_called:
+            return None  # Something before this was not sent; this must not stand in its place.
         try:
             sent = 0 if self._sending.locked() else self._peer.send_now(data)
         except trio.BrokenResourceError:

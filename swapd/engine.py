@@ -186,12 +186,14 @@ class Engine:
                     log.info("stopping %s", running.model.id)
                     running.unloading.cancel()
             case ArmIdle(run, seconds, number):
-                self._timers.arm(seconds, IdleElapsed(run, number), key=run)
+                # Keyed by the model: a timer of its earlier run would ring for nobody.
+                key = ("idle", self._runs[run].model.id)
+                self._timers.arm(seconds, IdleElapsed(run, number), key=key)
             case ArmBackOff(model, seconds, attempt):
                 log.warning(
                     "leaving %s alone for %.0f s after %d failures", model, seconds, attempt
                 )
-                self._timers.arm(seconds, BackOffElapsed(model, attempt), key=model)
+                self._timers.arm(seconds, BackOffElapsed(model, attempt), key=("back-off", model))
             case Unloaded(order):
                 if answer := self._orders.get(order):
                     answer.value = effect
@@ -247,7 +249,7 @@ class Engine:
             case QueueFull():
                 return self._seconds_a_turn
             case BackingOff(model):
-                return self._timers.remaining(model)
+                return self._timers.remaining(("back-off", model))
             case _:
                 return None
 

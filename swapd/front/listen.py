@@ -105,9 +105,9 @@ def _listen_unix(path: str, opened: contextlib.ExitStack) -> socket.socket:
         _remove_stale(path)
         sock.bind(path)
         sock.listen(BACKLOG)
+        opened.callback(_unlink, path, _identity(path))
     except OSError as problem:
         raise CannotListen(f"cannot listen on unix:{path}: {problem.strerror}") from problem
-    opened.callback(_unlink, path)
     return sock
 
 
@@ -125,6 +125,14 @@ def _remove_stale(path: str) -> None:
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
-def _unlink(path: str) -> None:
+def _unlink(path: str, ours: tuple[int, int]) -> None:
+    """Remove our socket file, unless a successor has put its own there."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+        if _identity(path) == ours:
+            os.unlink(path)
+
+
+def _identity(path: str) -> tuple[int, int]:
+    # With its time, because the number of a file that was removed is given to the next.
+    found = os.stat(path)
+    return found.st_ino, found.st_mtime_ns

@@ -12,6 +12,11 @@ _decoder = json.JSONDecoder()
 
 WHITESPACE = " \t\n\r"
 
+# Reading a body holds up everybody. A long string costs little, but a million lists cost a good
+# part of a second; so the bodies that could hold that many are looked through first. In bytes.
+LARGE = 1024 * 1024
+MOST_VALUES = 2_000_000
+
 
 class BadBody(Exception):
     """The body does not say which model it is for."""
@@ -46,6 +51,8 @@ def replace_model(body: bytes, name: str) -> bytes:
 
 
 def _members(body: bytes) -> list[tuple[str, Any]]:
+    if len(body) > LARGE and _values(body) > MOST_VALUES:
+        raise BadBody(f"the body holds more than {MOST_VALUES} lists, objects and commas")
     try:
         value = _strict.decode(body.decode())
     except UnicodeDecodeError as problem:
@@ -68,6 +75,11 @@ class _Members(list[tuple[str, Any]]):
 
 # Every object becomes its list of pairs: a dict would hide a key that stands twice.
 _strict = json.JSONDecoder(object_pairs_hook=_Members)
+
+
+def _values(body: bytes) -> int:
+    """Count what could begin a value; in texts too, which is why the bound is generous."""
+    return body.count(b"[") + body.count(b"{") + body.count(b",")
 
 
 def _kind(value: object) -> str:

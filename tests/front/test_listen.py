@@ -117,3 +117,17 @@ def test_a_file_in_the_way_is_left_alone(tmp_path: Path):
     with pytest.raises(CannotListen, match="no socket"), open_listener(Address(path=str(path))):
         pytest.fail("it was replaced")
     assert path.read_text() == "data"
+
+
+@pytest.mark.real
+def test_a_successor_on_the_same_path_keeps_its_socket(tmp_path: Path):
+    """A restart may begin before the last daemon is quite gone."""
+    path = tmp_path / "s.sock"
+    with open_listener(Address(path=str(path))) as old:
+        old.close()
+        with open_listener(Address(path=str(path))) as _new:
+            pass
+        with socket.socket(socket.AF_UNIX) as another:
+            another.bind(str(path))
+            another.listen()
+    assert path.exists()

@@ -154,3 +154,11 @@ def test_a_body_that_could_be_read_in_two_ways_is_refused_in_one_sentence(body, 
         find_model(body)
     assert says in str(bad.value)
     assert "\n" not in str(bad.value)
+
+
+def test_a_body_of_countless_values_is_refused_before_it_is_read():
+    """Reading it would hold up everybody for seconds; a long text of that size is no trouble."""
+    bomb = b'{"model":"a","x":[' + b"[]," * 1_000_000 + b"[]]}"
+    with pytest.raises(BadBody, match="more than 2000000"):
+        find_model(bomb)
+    assert find_model(b'{"model":"a","x":"' + b"word, " * 1_000_000 + b'"}') == "a"

@@ -109,5 +109,3 @@ async def test_throwing_away_has_an_end(autojump_clock):
     """A client that sends for ever is not listened to for ever."""
     await discard_body(upload(*[b"x"] * 1000, pause=0.1).receive)
     assert trio.current_time() == pytest.approx(LINGER)
-
-

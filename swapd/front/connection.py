@@ -165,19 +165,17 @@ class Connection:
     # For the protocol
 
     async def _from_protocol(self, event: Event) -> None:
-        match event:
-            case RawData(data) if self._held is not None:
-                self._held += data
-            case RawData(data):
-                await self._send(data)
-            case Closed():
-                await self.release()
-                await self._protocol.handle(Closed())
-                self.end()
-            case Updated(idle):
-                self.idle, self._idle_since = idle, trio.current_time()
-            case _:
-                raise TypeError(f"hypercorn speaks of {event!r}")
+        if isinstance(event, RawData):  # not a match: this is asked for every token
+            if self._held is None:
+                await self._send(event.data)
+            else:
+                self._held += event.data
+        elif isinstance(event, Updated):
+            self.idle, self._idle_since = event.idle, trio.current_time()
+        elif isinstance(event, Closed):
+            await self.release()
+            await self._protocol.handle(Closed())
+            self.end()
 
     async def _end_when_idle(self) -> None:
         # It wakes up now and then and looks; setting a deadline costs more than a look at a clock.
@@ -254,13 +252,15 @@ class _Inbox:
                 return
             await self._room.park()
         self._messages.append(message)
-        self._news.unpark()
+        if self._news:
+            self._news.unpark()
 
     async def receive(self) -> Message:
         """Wait for the next message."""
         while not self._messages:
             await self._news.park()
-        self._room.unpark()
+        if self._room:
+            self._room.unpark()
         return self._messages.popleft()
 
     def close(self) -> None:

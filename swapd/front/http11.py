@@ -90,15 +90,13 @@ class Http11:
         """Write down what is to be said."""
         if self._h11:
             return self._h11.send(event) or b""
-        match event:
-            case h11.Response():
-                return self._send_head(event)
-            case h11.Data():
-                return self._send_piece(event.data)
-            case h11.EndOfMessage():
-                return self._send_end()
-            case _:
-                raise h11.LocalProtocolError(f"cannot send {event!r} here")
+        if isinstance(event, h11.Data):  # not a match: this is asked for every token
+            return self._send_piece(event.data)
+        if isinstance(event, h11.Response):
+            return self._send_head(event)
+        if isinstance(event, h11.EndOfMessage):
+            return self._send_end()
+        raise h11.LocalProtocolError(f"cannot send {event!r} here")
 
     def start_next_cycle(self) -> None:
         """Begin with the next request."""

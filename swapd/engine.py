@@ -42,6 +42,7 @@ from swapd.schedule.events import (
     ModelReady,
     ModelStopped,
     ModelStuck,
+    Returned,
     StopAsked,
     UnloadAsked,
 )
@@ -72,6 +73,8 @@ class _Running:
     model: Model
     unloading: trio.CancelScope
     pool: Pool
+    ended: trio.Event = attrs.field(factory=trio.Event)
+    """Set when it has broken or is gone."""
 
 
 class Engine:
@@ -116,7 +119,8 @@ class Engine:
         `revoke` is called at most once, if the model is taken away after it was granted.
         """
         ticket = Ticket(next(self._tickets))
-        return Turn(ticket, model, revoke, trio.current_time(), self._claim, self._give_back)
+        now = trio.current_time()
+        return Turn(ticket, model, revoke, now, self._claim, self._take_back, self._give_back)
 
     async def unload(self, models: Iterable[ModelId] = ()) -> Unkillable | None:
         """Have these models gone, or all; answer when they are, or with what would not die."""
@@ -155,6 +159,9 @@ class Engine:
         self._turns[turn.ticket] = turn
         self.post(Arrived(turn.ticket, turn.model))
 
+    def _take_back(self, turn: Turn) -> None:
+        self.post(Returned(turn.ticket, turn.model))
+
     def _give_back(self, turn: Turn) -> None:
         del self._turns[turn.ticket]
         self.post(Departed(turn.ticket))
@@ -170,7 +177,7 @@ class Engine:
             case Grant(ticket, run):
                 if turn := self._turns.get(ticket):
                     turn.run = run
-                    turn.decide(self._runs[run].pool)
+                    turn.decide(self._runs[run].pool, ended=self._runs[run].ended)
             case Reject(ticket, reason):
                 if turn := self._turns.get(ticket):
                     log.info("refusing request %d: %s", ticket, reason)
@@ -210,7 +217,7 @@ class Engine:
     async def _own(self, run: Run) -> None:
         """Live one run to its end and report it, whatever the supervisor does."""
         running = self._runs[run]
-        life = _Reports(run, running.model.id, self.post)
+        life = _Reports(run, running.model.id, self.post, running.ended)
         try:
             with running.unloading:
                 await self._supervise(running.model, life)
@@ -225,6 +232,7 @@ class Engine:
             running.pool.close()
             log.info("stopped %s", running.model.id)
             self.post(ModelStopped(run))
+            running.ended.set()
             self._forget_stalled(run)
 
     def _forget_stalled(self, run: Run) -> None:
@@ -261,6 +269,7 @@ class _Reports:
     run: Run
     model: ModelId
     post: Callable[[Event], None]
+    ended: trio.Event
     gone: Callable[[], Awaitable[None]] | None = None
     """How to wait for what survived SIGKILL, if anything did."""
 
@@ -271,6 +280,7 @@ class _Reports:
     def broke(self, cause: Cause) -> None:
         log.warning("%s: %s", self.model, cause.text)
         self.post(ModelBroke(self.run, cause))
+        self.ended.set()
 
     def stuck(self, why: str, gone: Callable[[], Awaitable[None]]) -> None:
         log.error("%s will not die: %s", self.model, why)

@@ -10,6 +10,9 @@ from swapd.ids import ModelId, Run, Ticket
 from swapd.schedule.reasons import Reason
 from swapd.wire.pool import Pool
 
+# How long after its connections the end of a process is noticed at the latest. Seconds.
+DEATH_IS_SEEN = 1.0
+
 
 class Refused(Exception):
     """The scheduler will not serve this request, for this reason."""
@@ -35,6 +38,7 @@ class Turn:
     opened: float
     """When it was claimed, on the run's clock."""
     _claim: Callable[["Turn"], None]
+    _take_back: Callable[["Turn"], None]
     _give_back: Callable[["Turn"], None]
     run: Run | None = None
     """The run that was granted."""
@@ -43,6 +47,8 @@ class Turn:
     _decision: Pool | Refused | None = None
     # Not AsyncValues, which cost as much as a whole exchange: few requests wait to be told twice.
     _decided: trio.Event = attrs.field(factory=trio.Event)
+    _ended: trio.Event | None = None
+    """Set when the run that was granted has broken or is gone."""
 
     def __enter__(self) -> "Turn":
         self._claim(self)
@@ -64,11 +70,28 @@ class Turn:
         if self._watched is not None:
             self._watched.value = position
 
-    def decide(self, decision: Pool | Refused) -> None:
-        """Grant or refuse, once."""
+    def decide(self, decision: Pool | Refused, *, ended: trio.Event | None = None) -> None:
+        """Grant or refuse, once; `ended` is set when a granted run has broken or is gone."""
         assert self._decision is None, f"ticket {self.ticket} was decided on twice"
         self._decision = decision
+        self._ended = ended
         self._decided.set()
+
+    async def again(self) -> bool:
+        """After a model that could not be reached: go back to the head of the queue if it is dead.
+
+        Its connections end a moment before its process is seen to, and a request that comes in
+        between has not been seen by anybody. Answers False for a model that lives on.
+        """
+        assert self._ended is not None
+        with trio.move_on_after(DEATH_IS_SEEN):
+            await self._ended.wait()
+        if not self._ended.is_set():
+            return False
+        self._decision, self._ended, self.run = None, None, None
+        self._decided = trio.Event()
+        self._take_back(self)
+        return True
 
     async def granted(self) -> Pool:
         """Wait for the loaded model and answer with the way to speak to it, or raise `Refused`."""

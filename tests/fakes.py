@@ -18,7 +18,7 @@ from swapd.config.settings import Model, Origin
 from swapd.ids import ModelId
 from swapd.models.supervisor import Life
 from swapd.schedule.reasons import Cause
-from swapd.wire.exchange import UpstreamGone
+from swapd.wire.exchange import UpstreamUnreached
 
 BROKEN = Cause("exited with code 1", exit_code=1, last_lines=("boom",))
 CRASHED = Cause("killed by SIGKILL", signal=9)
@@ -139,7 +139,7 @@ class FakeUpstream:
         """Open a connection, as `wire.dial.connect` does."""
         await trio.lowlevel.checkpoint()
         if not self.reachable:
-            raise UpstreamGone(f"cannot reach {origin}: connection refused")
+            raise UpstreamUnreached(f"cannot reach {origin}: connection refused")
         ours, theirs = memory_stream_pair()
         self.connections += 1
         self.nursery.start_soon(self._serve, theirs)

@@ -88,6 +88,10 @@ def departed(ticket: int) -> Event:
     return events.Departed(Ticket(ticket))
 
 
+def returned(ticket: int, model: str) -> Event:
+    return events.Returned(Ticket(ticket), ModelId(model))
+
+
 def ready(run: int) -> Event:
     return events.ModelReady(Run(run))
 

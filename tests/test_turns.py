@@ -12,7 +12,7 @@ from swapd.wire.pool import Pool
 
 
 def turn() -> Turn:
-    return Turn(Ticket(1), ModelId("a"), print, 0.0, claim=print, give_back=print)
+    return Turn(Ticket(1), ModelId("a"), print, 0.0, claim=print, take_back=print, give_back=print)
 
 
 def pool() -> Pool:

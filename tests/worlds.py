@@ -40,6 +40,7 @@ from swapd.schedule.events import (
     ModelReady,
     ModelStopped,
     ModelStuck,
+    Returned,
     UnloadAsked,
 )
 from tests.stories import BOOM
@@ -56,6 +57,7 @@ class Kind(Enum):
     ARRIVE_UNKNOWN = "arrive unknown"
     FINISH = "finish the oldest served"
     LEAVE = "leave"
+    RETURN = "return, because the model has died"
     READY = "ready"
     BREAK = "break"
     STICK = "stick"
@@ -103,6 +105,8 @@ class World:
     waiting: dict[Ticket, ModelId] = attrs.field(factory=dict)
     served: dict[Ticket, Run] = attrs.field(factory=dict)
     departed: set[Ticket] = attrs.field(factory=set)
+    revoked: set[Ticket] = attrs.field(factory=set)
+    models: dict[Ticket, ModelId] = attrs.field(factory=dict)
     processes: dict[Run, Process] = attrs.field(factory=dict)
     timers: list[Event] = attrs.field(factory=list)
     orders: set[Order] = attrs.field(factory=set)
@@ -127,6 +131,10 @@ class World:
             case Kind.LEAVE:
                 if everybody := [*self.served, *self.waiting]:
                     self.depart(everybody[act.pick % len(everybody)])
+            case Kind.RETURN:
+                for ticket, run in list(self.served.items()):
+                    if run not in self.processes or self.processes[run].broken:
+                        self.come_back(ticket)
             case Kind.READY | Kind.BREAK | Kind.STICK | Kind.DIE:
                 if self.processes:
                     run = list(self.processes)[act.pick % len(self.processes)]
@@ -148,7 +156,7 @@ class World:
     def arrive(self, model: ModelId) -> None:
         self.tickets += 1
         ticket = Ticket(self.tickets)
-        self.waiting[ticket] = model
+        self.waiting[ticket] = self.models[ticket] = model
         first = self.tell(Arrived(ticket, model))[0]
         assert isinstance(first, Reject | Place | Grant)
         assert first.ticket == ticket
@@ -158,6 +166,13 @@ class World:
         self.served.pop(ticket, None)
         self.departed.add(ticket)
         self.tell(Departed(ticket))
+
+    def come_back(self, ticket: Ticket) -> None:
+        if ticket not in self.revoked:
+            del self.served[ticket]
+            self.waiting = {ticket: self.models[ticket], **self.waiting}
+            self.last_granted = ticket - 1
+        self.tell(Returned(ticket, self.models[ticket]))
 
     def move(self, run: Run, kind: Kind) -> None:
         process = self.processes[run]
@@ -222,6 +237,7 @@ class World:
                 del self.waiting[ticket]
             case Revoke(ticket, _):
                 assert ticket in self.served
+                self.revoked.add(ticket)
             case StartModel(model, run):
                 assert not self.processes, f"{model} started on top of {self.processes}"
                 assert run == self.runs + 1

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 import attrs
+import h11
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
@@ -100,8 +101,8 @@ class Connection:
             peer.server,
             self._from_protocol,
         )
-        spoken = Http11(config.h11_max_incomplete_size)
-        self._protocol.connection = spoken  # type: ignore[assignment]  # all that is used of it
+        self._spoken = Http11(config.h11_max_incomplete_size)
+        self._protocol.connection = self._spoken  # type: ignore[assignment]  # all that is used of it
 
     async def run(self) -> None:
         """Serve until either side ends it."""
@@ -115,6 +116,11 @@ class Connection:
                     except H2ProtocolAssumedError:
                         break  # The client speaks HTTP/2 without having asked.
                 self.end()
+
+    @property
+    def asking(self) -> bool:
+        """Whether a request is still on its way in, and so has been promised nothing."""
+        return self._spoken.their_state is h11.SEND_BODY
 
     def end(self) -> None:
         """Cancel whatever is done for this client."""

@@ -69,11 +69,11 @@ class Front:
             await trio.sleep_forever()
 
     async def stop_accepting(self) -> None:
-        """Accept no more, close what is idle, and let the rest finish its request."""
+        """Accept no more, close what is idle or half sent, and let the rest be answered."""
         self._accepting.cancel()
         await self._terminated.set()
         for connection in self._connections:
-            if connection.idle:
+            if connection.idle or connection.asking:
                 connection.end()
 
     def cut(self) -> None:
@@ -122,11 +122,15 @@ def server_tls(certificate: str, key: str) -> ssl.SSLContext:
     # HTTP/1.1 only: a stream of HTTP/2 that is cut short cannot be aborted through hypercorn.
     context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(certificate, key)
+        context.load_cert_chain(certificate, key, password=_no_passphrase)
     except OSError as problem:  # ssl.SSLError is one
         why = f"{certificate}, {key}: {problem.strerror or problem}"
         raise BadTls(f"cannot use the TLS files: {why}") from problem
     return context
+
+
+def _no_passphrase() -> str:
+    raise BadTls("cannot use the TLS files: the key has a passphrase, and nobody can type it")
 
 
 async def _accept(listener: socket.socket) -> socket.socket | None:

@@ -5,7 +5,7 @@ A decision tree, its branches numbered in the code too:
 1. the body cannot be used: 4xx, nothing was queued;
 2. nobody has such a model: 404 at once;
 3. the scheduler refuses: its reason, as a status;
-4. the loaded model cannot be reached: 502;
+4. the loaded model cannot be reached: if it has just died, the request waits again; else 502;
 5. the model's answer is passed on, piece by piece, as it comes;
 6. the model ends its answer too early, or the request's turn is revoked: before the head went out
    it is an error like any other; after that the connection is aborted, so that a part can never
@@ -26,8 +26,8 @@ from swapd.proxy.body import BadUpload, ClientGone, discard_body, read_body
 from swapd.proxy.naming import BadBody, find_model, replace_model
 from swapd.refusals import Refusal
 from swapd.schedule.reasons import Reason
-from swapd.turns import Refused
-from swapd.wire.exchange import Answer, Request, UpstreamCut, UpstreamGone
+from swapd.turns import Refused, Turn
+from swapd.wire.exchange import Answer, Request, UpstreamCut, UpstreamGone, UpstreamUnreached
 from swapd.wire.headers import for_client, for_upstream, is_event_stream, target, with_host
 
 Scope = Any
@@ -97,9 +97,13 @@ class Relay:
 
             try:
                 with self.engine.turn(model.id, revoke=revoke) as turn:
-                    pool = await turn.granted()
-                    async with pool.exchange(asked.request(model)) as upstream:
-                        await answer.pass_on(upstream)  # 5
+                    try:
+                        await self._exchange(turn, asked.request(model), answer)
+                    except UpstreamUnreached:
+                        # Once: a model that dies whenever it is ready must not hold up the queue.
+                        if not await turn.again():
+                            raise
+                        await self._exchange(turn, asked.request(model), answer)
             except Refused as refused:
                 refusal = refusals.of_reason(refused.reason, refused.retry_after)  # 3
             except UpstreamGone as gone:
@@ -112,6 +116,11 @@ class Relay:
             await answer.refuse(refusal)
         else:
             await answer.finish()
+
+    async def _exchange(self, turn: Turn, request: Request, answer: "_ToClient") -> None:
+        pool = await turn.granted()
+        async with pool.exchange(request) as upstream:
+            await answer.pass_on(upstream)  # 5
 
 
 class _Unusable(Exception):

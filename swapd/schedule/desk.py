@@ -125,6 +125,11 @@ class Desk:
         facts.turn += 1
         facts.armed = False
 
+    def take_back(self, ticket: Ticket, model: ModelId) -> None:
+        """Put a granted ticket back to the head of the queue, where it came from."""
+        del self.granted[ticket]
+        self.waiting = {ticket: model, **self.waiting}
+
     def depart(self, ticket: Ticket) -> None:
         """Forget the ticket wherever it is; a stranger is ignored."""
         self.waiting.pop(ticket, None)

@@ -22,6 +22,14 @@ class Departed:
 
 
 @attrs.frozen
+class Returned:
+    """A granted request found nobody there, and nothing of it was sent: it waits again, first."""
+
+    ticket: Ticket
+    model: ModelId
+
+
+@attrs.frozen
 class ModelReady:
     """The model answers its health check."""
 
@@ -83,6 +91,7 @@ class StopAsked:
 Event = (
     Arrived
     | Departed
+    | Returned
     | ModelReady
     | ModelBroke
     | ModelStuck

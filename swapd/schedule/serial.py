@@ -42,6 +42,7 @@ from swapd.schedule.events import (
     ModelReady,
     ModelStopped,
     ModelStuck,
+    Returned,
     StopAsked,
     UnloadAsked,
 )
@@ -90,6 +91,10 @@ class Serial:
                     desk.waiting[ticket] = model
             case Departed(ticket):
                 desk.depart(ticket)
+            case Returned(ticket, model):
+                if ticket in desk.granted and ticket not in desk.revoked:
+                    desk.take_back(ticket, model)
+                    yield from self._reject_all(ShuttingDown()) if desk.stopping else ()
             case ModelReady(run):
                 if (facts := desk.alive(run)) and facts.phase is Phase.STARTING:
                     facts.move(Phase.READY)

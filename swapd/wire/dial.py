@@ -14,7 +14,7 @@ from contextlib import ExitStack
 import trio
 
 from swapd.config.settings import Origin
-from swapd.wire.exchange import UpstreamGone
+from swapd.wire.exchange import UpstreamUnreached
 from swapd.wire.line import Line, shut, why
 
 # With TLS it includes the handshake. A model on this machine accepts or refuses at once.
@@ -28,16 +28,16 @@ _NOBODY = (errno.ECONNREFUSED, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EN
 
 
 async def connect(origin: Origin) -> trio.abc.Stream:
-    """Open a connection to a model, or raise `UpstreamGone`."""
+    """Open a connection to a model, or raise `UpstreamUnreached`."""
     try:
         with trio.fail_after(CONNECT_TIMEOUT):
             stream = await _reach(origin)
             return await _secure(stream, origin) if origin.scheme == "https" else stream
     except trio.TooSlowError:
         late = f"no connection within {CONNECT_TIMEOUT:g} s"
-        raise UpstreamGone(f"cannot reach {origin}: {late}") from None
+        raise UpstreamUnreached(f"cannot reach {origin}: {late}") from None
     except (OSError, UnicodeError, trio.BrokenResourceError) as gone:
-        raise UpstreamGone(f"cannot reach {origin}: {why(gone)}") from gone
+        raise UpstreamUnreached(f"cannot reach {origin}: {why(gone)}") from gone
 
 
 async def answers(origin: Origin) -> bool:

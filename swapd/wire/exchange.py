@@ -31,6 +31,10 @@ class UpstreamGone(Exception):
     """There is no answer: no connection, or it ended or turned to garbage before the head."""
 
 
+class UpstreamUnreached(UpstreamGone):
+    """There was no connection to be had; nothing was sent."""
+
+
 class UpstreamSilent(UpstreamGone):
     """The connection ended without one byte of an answer."""
 

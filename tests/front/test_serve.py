@@ -1,5 +1,7 @@
 """Running hypercorn: keep-alive, idle connections, draining; in pretend time."""
 
+import subprocess
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -82,6 +84,19 @@ async def test_stopping_closes_what_is_idle_and_finishes_the_rest(autojump_clock
             await house.front.drained()
 
 
+async def test_stopping_does_not_wait_for_half_an_upload(autojump_clock):
+    """It has no turn yet, and would only be refused."""
+    async with open_house("a") as house:
+        caller = house.call()
+        await caller.raw(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+        )
+        await wait_all_tasks_blocked()
+        await house.front.stop_accepting()
+        with trio.fail_after(1):
+            await house.front.drained()
+
+
 async def test_nothing_is_left_of_a_connection(autojump_clock):
     """No task, no callback, no descriptor outlives its client."""
     async with open_house("a") as house:
@@ -97,3 +112,14 @@ def test_tls_files_that_are_no_use_raise_what_the_cli_expects(tmp_path):
     """It says which exit code that is."""
     with pytest.raises(BadTls, match="No such file"):
         server_tls(str(tmp_path / "none.pem"), str(tmp_path / "none.key"))
+
+
+@pytest.mark.real
+def test_a_key_with_a_passphrase_is_refused_without_asking(tmp_path):
+    """A service has no terminal; OpenSSL would wait at one for ever."""
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
+    make = "openssl req -x509 -newkey rsa:2048 -passout pass:secret -days 1 -subj /CN=localhost"
+    files = ["-keyout", key, "-out", certificate]
+    subprocess.run([*make.split(), *files], check=True, capture_output=True)
+    with pytest.raises(BadTls, match="passphrase"):
+        server_tls(certificate, key)

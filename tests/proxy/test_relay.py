@@ -249,6 +249,30 @@ async def test_a_loaded_model_that_cannot_be_reached_is_a_502(autojump_clock):
         assert "connection refused" in reply.json()["error"]["message"]
 
 
+async def test_a_request_to_a_model_that_has_just_died_waits_for_a_new_one(autojump_clock):
+    """Its connections end before its exit is noticed; nobody's request is lost in between."""
+
+    async def once(asked: Asked) -> None:
+        await asked.answer(extra=b"Connection: close\r\n")
+
+    async with open_house("a") as house:
+        house.upstream.handler = once
+        await house.post(CHAT, {"model": "a"})
+        house.upstream.reachable = False
+        async with trio.open_nursery() as nursery:
+            replies: list[int] = []
+
+            async def ask() -> None:
+                replies.append((await house.post(CHAT, {"model": "a"})).status)
+
+            nursery.start_soon(ask)
+            await trio.sleep(0.5)
+            house.models.crash("a")
+            house.upstream.reachable = True
+        assert replies == [200]
+        assert house.loads() == "a a"
+
+
 async def test_a_full_queue_refuses_with_a_time_to_come_back(autojump_clock):
     """S13: bounded, with a status that clients know."""
     settings = stories.settings(["a"], max_queue=1)

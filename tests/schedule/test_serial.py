@@ -31,6 +31,7 @@ from tests.stories import (
     ready,
     ready_story,
     reject,
+    returned,
     revoke,
     serial,
     start,
@@ -491,6 +492,31 @@ def test_a_crashed_idle_model_is_loaded_again_on_demand():
     story.tell(broke(1)).expect()
     story.tell(arrived(1, "a")).expect(place(1, 1))
     story.tell(stopped(1)).expect(start("a", 2))
+
+
+def test_a_request_that_a_dead_model_never_saw_waits_again_first():
+    """It keeps its place before everybody who came later, and the model is loaded anew."""
+    story = ready_story("a", "b")
+    story.tell(arrived(1, "a")).tell(arrived(2, "b")).tell(arrived(3, "a"))
+    story.tell(broke(1)).expect()
+    story.tell(returned(1, "a")).expect(place(1, 1), place(2, 2), place(3, 3))
+    story.tell(stopped(1)).expect(start("a", 2))
+    story.tell(ready(2)).expect(grant(1, 2), place(2, 1), place(3, 2))
+
+
+def test_a_request_returned_while_stopping_is_refused():
+    """Nothing is loaded any more."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).tell(broke(1)).tell(stop_asked())
+    story.tell(returned(1, "a")).expect(reject(1, ShuttingDown()))
+
+
+def test_returning_what_was_not_granted_or_is_revoked_means_nothing():
+    """Its end is on its way already."""
+    story = ready_story("a")
+    story.tell(returned(9, "a")).expect()
+    story.tell(arrived(1, "a")).tell(unload_asked(1, "a"))
+    story.tell(returned(1, "a")).expect()
 
 
 def test_departing_twice_means_nothing():

@@ -1,27 +1,27 @@
 """The command line: argv to options, exceptions to exit codes. The only room that prints."""
 
 import argparse
+import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import NoReturn
 
 from swapd import __version__
-from swapd.config.load import load
-from swapd.config.problems import ConfigError
-from swapd.config.settings import LogLevel, Settings
-from swapd.daemon import Options, serve
+from swapd.config import report, show
+from swapd.config.files import find_files
+from swapd.config.load import Loaded, load
+from swapd.config.problems import ConfigError, Located
+from swapd.config.schema import schema
+from swapd.config.source import lines_of
+from swapd.daemon import LEVELS, Options, serve
 from swapd.front.listen import Address, BadAddress, CannotListen
 from swapd.front.serve import BadTls
-
-LEVELS = {
-    LogLevel.DEBUG: logging.DEBUG,
-    LogLevel.INFO: logging.INFO,
-    LogLevel.WARN: logging.WARNING,
-    LogLevel.ERROR: logging.ERROR,
-}
+from swapd.reload import seen
+from swapd.schedule.choose import NoScheduler
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -30,11 +30,15 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         code = options.run(options)
     except ConfigError as broken:
-        _complain(str(broken))
+        _complain(_for_people(broken.problems))
         code = os.EX_CONFIG
-    except (CannotListen, BadTls) as problem:
+    except (CannotListen, BadTls, NoScheduler) as problem:
         _complain(f"swapd: {problem}")
         code = os.EX_UNAVAILABLE if isinstance(problem, CannotListen) else os.EX_CONFIG
+    except BrokenPipeError:
+        # Whoever read what is printed here has read enough: `swapd schema | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = os.EX_OK
     except Exception as bug:
         _complain(f"swapd: internal error, please report it: {bug!r}")
         logging.getLogger(__name__).debug("internal error", exc_info=bug)
@@ -55,7 +59,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("serve", help="serve the models of a configuration")
-    command.add_argument("--config", required=True, metavar="FILE", type=Path)
+    command.add_argument("--config", metavar="FILE", type=Path, help="the configuration")
+    command.add_argument(
+        "--config-dir",
+        metavar="DIRECTORY",
+        type=Path,
+        help="every *.yaml and *.yml in there, beside or instead of --config",
+    )
+    command.add_argument(
+        "--watch-config", action="store_true", help="take a changed configuration up by itself"
+    )
     command.add_argument(
         "--listen",
         metavar="ADDRESS",
@@ -74,9 +87,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_serve, fail=command.error)
 
-    command = commands.add_parser("check", help="say what is wrong with a configuration")
-    command.add_argument("file", metavar="FILE", type=Path)
-    command.set_defaults(run=_check)
+    command = commands.add_parser(
+        "check", help="say what is wrong with a configuration, or what it means"
+    )
+    command.add_argument(
+        "files", metavar="FILE", type=Path, nargs="*", help="together they are one configuration"
+    )
+    command.add_argument("--config-dir", metavar="DIRECTORY", type=Path, help="as for serve")
+    command.add_argument("--json", action="store_true", help="for editors")
+    command.add_argument(
+        "--show", action="store_true", help="print it with everything filled in, secrets masked"
+    )
+    command.set_defaults(run=_check, fail=command.error)
+
+    command = commands.add_parser("schema", help="print the JSON Schema of configurations")
+    command.set_defaults(run=_schema)
 
     command = commands.add_parser("version", help="print the version")
     command.set_defaults(run=_version)
@@ -86,28 +111,72 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(asked: argparse.Namespace) -> int:
     if (asked.tls_cert_file is None) != (asked.tls_key_file is None):
         asked.fail("--tls-cert-file and --tls-key-file go together")
-    settings = load([asked.config])
-    _log_to_stderr(settings)
+    if asked.config is None and asked.config_dir is None:
+        asked.fail("--config FILE, --config-dir DIRECTORY, or both, are required")
+
+    def read(before: Loaded | None) -> Loaded:
+        files = find_files(asked.config, asked.config_dir)
+        return load(files, os.environ, before=before.ports if before else None)
+
+    look = partial(seen, asked.config, asked.config_dir)
     options = Options(
         listen=asked.listen,
         certificate=asked.tls_cert_file,
         key=asked.tls_key_file,
         max_body=asked.max_body,
+        look=look if asked.watch_config else None,
+        saw=look(),
     )
-    serve(settings, options, announce=_announce)
+    loaded = read(None)
+    _log_to_stderr(loaded)
+    serve(loaded, options, read=read, announce=_announce)
     return os.EX_OK
 
 
 def _check(asked: argparse.Namespace) -> int:
-    settings = load([asked.file])
-    count = len(settings.models)
-    print(f"{asked.file}: fine, {count} model{'s' * (count != 1)}")
+    if not asked.files and asked.config_dir is None:
+        asked.fail("FILE or --config-dir DIRECTORY is required")
+    try:
+        files = [*asked.files, *(find_files(None, asked.config_dir) if asked.config_dir else ())]
+        loaded = load(files, os.environ)
+    except ConfigError as broken:
+        if not asked.json:
+            raise
+        _print_json({"ok": False, "problems": report.as_data(broken.problems), "warnings": []})
+        return os.EX_CONFIG
+    if asked.json:
+        remarks = report.as_data(loaded.remarks)
+        shown = {"config": show.as_tree(loaded.written)} if asked.show else {}
+        _print_json({"ok": True, "problems": [], "warnings": remarks, **shown})
+        return os.EX_OK
+    if loaded.remarks:
+        _complain(_for_people(loaded.remarks, kind="warning"))
+    if asked.show:
+        print(show.as_yaml(show.as_tree(loaded.written)), end="")
+    else:
+        count = len(loaded.settings.models)
+        print(f"{', '.join(map(str, files))}: fine, {count} model{'s' * (count != 1)}")
+    return os.EX_OK
+
+
+def _schema(asked: argparse.Namespace) -> int:
+    _print_json(schema())
     return os.EX_OK
 
 
 def _version(asked: argparse.Namespace) -> int:
     print(f"swapd {__version__}")
     return os.EX_OK
+
+
+def _for_people(problems: Sequence[Located], *, kind: str = "") -> str:
+    # A caret helps eyes; whatever reads a pipe wants a line a problem.
+    lines = cache(lines_of) if sys.stderr.isatty() else None
+    return report.as_text(problems, lines, kind=kind)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _address(text: str) -> Address:
@@ -131,9 +200,9 @@ def _complain(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _log_to_stderr(settings: Settings) -> None:
+def _log_to_stderr(loaded: Loaded) -> None:
     logging.basicConfig(
-        level=LEVELS[settings.log_level],
+        level=LEVELS[loaded.settings.log_level],
         format="%(asctime)s %(levelname)-7s %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
         stream=sys.stderr,

@@ -3,6 +3,8 @@
 root
 ├─ engine.run         the scheduler's loop, its timers, and a task for each run of a model
 ├─ front.run          a task for each connection
+├─ reloader.run       takes up a changed configuration, when a signal or the next asks for it
+├─ watch              looks at the files, if it is to
 └─ here               waits for a signal, then stops everything, in order
 """
 
@@ -13,12 +15,16 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import TypeVar
 
 import attrs
 import trio
 from trio_util import move_on_when
 
 from swapd import __version__
+from swapd.config.kinds import LogLevel
+from swapd.config.load import Loaded
 from swapd.config.settings import Model, Origin, Settings
 from swapd.engine import Engine
 from swapd.front.gateway import Gateway
@@ -29,6 +35,7 @@ from swapd.models.child import KILL_PATIENCE
 from swapd.models.supervisor import Supervisor
 from swapd.models.warden import Warden, open_warden
 from swapd.proxy.relay import Relay
+from swapd.reload import Reloader, tell_remarks, watch
 from swapd.schedule.choose import Scheduler, choose
 from swapd.watch.journal import RunOutput
 from swapd.wire import pool
@@ -37,6 +44,8 @@ from swapd.wire.exchange import UpstreamGone
 from swapd.wire.headers import target
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # How long requests that have their model may go on after the first signal to stop.
 DRAIN = 30.0
@@ -49,6 +58,13 @@ HARD_EXIT = 5.0
 
 EX_SOFTWARE = 70
 
+LEVELS = {
+    LogLevel.DEBUG: logging.DEBUG,
+    LogLevel.INFO: logging.INFO,
+    LogLevel.WARN: logging.WARNING,
+    LogLevel.ERROR: logging.ERROR,
+}
+
 
 @attrs.frozen
 class Options:
@@ -60,69 +76,97 @@ class Options:
     """Paths of the TLS certificate chain and its key; both or neither."""
     max_body: int = 64 * 1024 * 1024
     drain: float = DRAIN
+    look: Callable[[], object] | None = None
+    """Looks at the files of the configuration, for changes; None for nobody looking."""
+    saw: object = None
+    """What it saw before they were read."""
 
 
 def serve(
-    settings: Settings,
+    loaded: Loaded,
     options: Options,
     *,
+    read: Callable[[Loaded], Loaded],
     announce: Callable[[str], None],
     choose: Callable[[Settings], Scheduler] = choose,
 ) -> None:
-    """Serve until told to stop. Raises `CannotListen` or `BadTls`.
+    """Serve until told to stop. Raises `CannotListen`, `BadTls` or `NoScheduler`.
 
-    `announce` gets the one line that says where we listen; `choose` makes the scheduler.
+    `read` reads the configuration anew; `announce` gets the one line that says where we listen;
+    `choose` makes the scheduler.
     """
+    scheduler = choose(loaded.settings)
     tls = None
     if options.certificate is not None and options.key is not None:
         tls = server_tls(options.certificate, options.key)
     with open_listener(options.listen) as listener, open_warden() as warden:
-        trio.run(_run, settings, choose(settings), options, listener, tls, warden, announce)
+        trio.run(_run, loaded, scheduler, options, read, listener, tls, warden, announce)
 
 
 async def _run(
-    settings: Settings,
+    loaded: Loaded,
     scheduler: Scheduler,
     options: Options,
+    read: Callable[[Loaded], Loaded],
     listener: socket.socket,
     tls: ssl.SSLContext | None,
     warden: Warden,
     announce: Callable[[str], None],
 ) -> None:
     supervisor = Supervisor(warden=warden, open_output=RunOutput, ask=_ask, answers=answers)
-    engine = Engine(settings, scheduler, supervise=supervisor, open_pool=_open_pool)
-    gateway = Gateway(Relay(engine, options.max_body), make_app(engine))
+    engine = Engine(loaded.settings, scheduler, supervise=supervisor, open_pool=_open_pool)
+    reloader = Reloader(loaded, read=partial(_in_thread, read), adopt=partial(_adopt, engine))
+    gateway = Gateway(Relay(engine, options.max_body), make_app(engine, reloader))
     front = Front(gateway, tls)
+    tell_remarks(loaded)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with trio.open_nursery() as root:
             await root.start(engine.run)
             await root.start(front.run, listener)
+            await root.start(reloader.run)
+            if options.look is not None:
+                look = partial(_in_thread, options.look)
+                root.start_soon(partial(watch, look, reloader.ask, known=options.saw))
             announce(f"swapd {__version__} listening on {url(listener, tls=tls is not None)}")
             if not options.listen.is_loopback:
                 log.warning("everybody on the network can use this; there are no keys")
-            await _told_to_stop(signals)
+            await _told_to_stop(signals, on_hangup=reloader.ask)
             await _stop(engine, front, signals, drain=options.drain)
             root.cancel_scope.cancel()
 
 
-async def _told_to_stop(signals: AsyncIterator[int]) -> None:
+async def _told_to_stop(signals: AsyncIterator[int], *, on_hangup: Callable[[], None]) -> None:
     async for number in signals:
         if number != signal.SIGHUP:
             return
-        log.warning("cannot reload the configuration yet; restart to take it up")
+        on_hangup()
+
+
+def _deaf() -> None:
+    """What a hangup means to a daemon that stops: it takes up nothing new."""
+
+
+async def _in_thread(call: Callable[..., T], *args: object) -> T:
+    # Disks can be slow, and configurations long; requests must not wait for either.
+    return await trio.to_thread.run_sync(call, *args, abandon_on_cancel=True)
+
+
+async def _adopt(engine: Engine, settings: Settings) -> None:
+    logging.getLogger().setLevel(LEVELS[settings.log_level])
+    await engine.adopt(settings)
 
 
 async def _stop(
     engine: Engine, front: Front, signals: AsyncIterator[int], *, drain: float
 ) -> None:
     """Go down in order, every stage bounded; a second signal skips the drain."""
-    unload = _longest_unload(engine.settings)
+    unload = engine.longest_unload() + 2 * KILL_PATIENCE
     _exit_hard_after(drain + unload + LAST_WORDS + HARD_EXIT)
     log.info("stopping; requests that are being served may finish, a second signal cuts them")
     engine.stop()
     await front.stop_accepting()
     with trio.move_on_after(drain):
-        async with move_on_when(_told_to_stop, signals):
+        async with move_on_when(partial(_told_to_stop, signals, on_hangup=_deaf)):
             await front.drained()
     with trio.move_on_after(unload):
         await engine.unload()
@@ -130,11 +174,6 @@ async def _stop(
         await front.drained()
     front.cut()
     log.info("stopped")
-
-
-def _longest_unload(settings: Settings) -> float:
-    grace = max((model.unload_timeout for model in settings.models.values()), default=0.0)
-    return grace + 2 * KILL_PATIENCE
 
 
 def _exit_hard_after(seconds: float) -> None:

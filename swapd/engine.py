@@ -9,6 +9,7 @@ Rule 4: goodbyes are posted synchronously from a `finally`, so a cancelled task 
 import itertools
 import logging
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import assert_never
 
@@ -19,6 +20,7 @@ from trio_util import AsyncValue
 from swapd.config.settings import Model, Settings
 from swapd.ids import ModelId, Order, Run, Ticket
 from swapd.models.supervisor import Life
+from swapd.reports import Reports
 from swapd.schedule.choose import Scheduler
 from swapd.schedule.effects import (
     ArmBackOff,
@@ -38,18 +40,16 @@ from swapd.schedule.events import (
     Departed,
     Event,
     IdleElapsed,
-    ModelBroke,
-    ModelReady,
     ModelStopped,
-    ModelStuck,
     Returned,
+    SettingsChanged,
     StopAsked,
     UnloadAsked,
 )
 from swapd.schedule.phase import Phase
 from swapd.schedule.reasons import BackingOff, Cause, QueueFull, Reason, Unkillable
 from swapd.timers import Timers
-from swapd.turns import Refused, Turn
+from swapd.turns import LoadedModel, Refused, Turn
 from swapd.wire.pool import Pool
 
 log = logging.getLogger(__name__)
@@ -70,11 +70,8 @@ Supervise = Callable[[Model, Life], Awaitable[None]]
 class _Running:
     """One run as the engine holds it."""
 
-    model: Model
+    loaded: LoadedModel
     unloading: trio.CancelScope
-    pool: Pool
-    ended: trio.Event = attrs.field(factory=trio.Event)
-    """Set when it has broken or is gone."""
 
 
 class Engine:
@@ -91,7 +88,8 @@ class Engine:
         supervise: Supervise,
         open_pool: Callable[[Model], Pool],
     ) -> None:
-        self.settings = settings
+        self._settings = settings
+        self._adoptions = deque[trio.Event]()
         self._scheduler = scheduler
         self._supervise = supervise
         self._open_pool = open_pool
@@ -134,6 +132,21 @@ class Engine:
         assert unloaded is not None
         return unloaded.stuck
 
+    @property
+    def settings(self) -> Settings:
+        """What the scheduler goes by; it changes when the scheduler is told, not before."""
+        return self._settings
+
+    async def adopt(self, settings: Settings) -> None:
+        """Hand a new configuration over, at once; return when it counts.
+
+        Runs that it does not fit end when nobody uses them; that is not waited for.
+        """
+        taken = trio.Event()
+        self._adoptions.append(taken)
+        self.post(SettingsChanged(settings))
+        await taken.wait()
+
     def stop(self) -> None:
         """Admit nothing new; those who hold a model keep it."""
         self.post(StopAsked())
@@ -142,6 +155,12 @@ class Engine:
         """Say where a model stands, for people; nothing may be decided by it."""
         return self._scheduler.phase(model)
 
+    def longest_unload(self) -> float:
+        """Say how many seconds the most patient model, configured or running, is given to end."""
+        running = (run.loaded.model for run in self._runs.values())
+        models = (*self.settings.models.values(), *running)
+        return max((model.unload_timeout for model in models), default=0.0)
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Turn events into effects until cancelled; models are gone before this returns."""
         async with trio.open_nursery() as nursery:
@@ -149,9 +168,13 @@ class Engine:
             self._timers = Timers(nursery, self.post)
             task_status.started()
             async for event in self._inbox:
+                # Not earlier: until the scheduler has heard of these, it may still grant the run
+                # that is gone, and start models as they were.
                 if isinstance(event, ModelStopped):
-                    # Not earlier: until the scheduler has heard of it, it may still grant the run.
                     del self._runs[event.run]
+                elif isinstance(event, SettingsChanged):
+                    self._settings = event.settings
+                    self._adoptions.popleft().set()
                 for effect in self._scheduler.handle(event):
                     self._carry_out(effect)
 
@@ -177,7 +200,7 @@ class Engine:
             case Grant(ticket, run):
                 if turn := self._turns.get(ticket):
                     turn.run = run
-                    turn.decide(self._runs[run].pool, ended=self._runs[run].ended)
+                    turn.decide(self._runs[run].loaded)
             case Reject(ticket, reason):
                 if turn := self._turns.get(ticket):
                     log.info("refusing request %d: %s", ticket, reason)
@@ -190,11 +213,11 @@ class Engine:
                 self._start(self.settings.models[model], run)
             case StopModel(run):
                 if running := self._runs.get(run):
-                    log.info("stopping %s", running.model.id)
+                    log.info("stopping %s", running.loaded.model.id)
                     running.unloading.cancel()
             case ArmIdle(run, seconds, number):
                 # Keyed by the model: a timer of its earlier run would ring for nobody.
-                key = ("idle", self._runs[run].model.id)
+                key = ("idle", self._runs[run].loaded.model.id)
                 self._timers.arm(seconds, IdleElapsed(run, number), key=key)
             case ArmBackOff(model, seconds, attempt):
                 log.warning(
@@ -211,28 +234,29 @@ class Engine:
         log.info("loading %s", model.id)
         # Made here, not in the task: a StopModel in the same breath must find it.
         unloading = trio.CancelScope()
-        self._runs[run] = _Running(model, unloading, self._open_pool(model))
+        self._runs[run] = _Running(LoadedModel(model, self._open_pool(model)), unloading)
         self._nursery.start_soon(self._own, run, name=f"{model.id}#{run}")
 
     async def _own(self, run: Run) -> None:
         """Live one run to its end and report it, whatever the supervisor does."""
         running = self._runs[run]
-        life = _Reports(run, running.model.id, self.post, running.ended)
+        loaded, model = running.loaded, running.loaded.model
+        life = Reports(run, model.id, self.post, loaded.ended)
         try:
             with running.unloading:
-                await self._supervise(running.model, life)
+                await self._supervise(model, life)
             # Outside the scope that ended the run: only the end of the daemon ends this wait.
             if life.gone is not None:
                 await life.gone()
         # The one place that catches everything: a bug in a model's care is that model's failure.
         except Exception as bug:
-            log.exception("supervising %s failed", running.model.id)
+            log.exception("supervising %s failed", model.id)
             life.broke(Cause(f"internal error: {bug!r}"))
         finally:
-            running.pool.close()
-            log.info("stopped %s", running.model.id)
+            loaded.pool.close()
+            log.info("stopped %s", model.id)
             self.post(ModelStopped(run))
-            running.ended.set()
+            loaded.ended.set()
             self._forget_stalled(run)
 
     def _forget_stalled(self, run: Run) -> None:
@@ -260,29 +284,3 @@ class Engine:
                 return self._timers.remaining(("back-off", model))
             case _:
                 return None
-
-
-@attrs.define
-class _Reports:
-    """A run's news, as events that carry its number."""
-
-    run: Run
-    model: ModelId
-    post: Callable[[Event], None]
-    ended: trio.Event
-    gone: Callable[[], Awaitable[None]] | None = None
-    """How to wait for what survived SIGKILL, if anything did."""
-
-    def ready(self) -> None:
-        log.info("%s is ready", self.model)
-        self.post(ModelReady(self.run))
-
-    def broke(self, cause: Cause) -> None:
-        log.warning("%s: %s", self.model, cause.text)
-        self.post(ModelBroke(self.run, cause))
-        self.ended.set()
-
-    def stuck(self, why: str, gone: Callable[[], Awaitable[None]]) -> None:
-        log.error("%s will not die: %s", self.model, why)
-        self.gone = gone
-        self.post(ModelStuck(self.run, why))

@@ -148,6 +148,13 @@ def bad_request(status: int, text: str) -> Refusal:
     return Refusal(status, "invalid_request", text)
 
 
+def broken_configuration(mistakes: int) -> Refusal:
+    """Say that a new configuration cannot be used."""
+    count = "a mistake" if mistakes == 1 else f"{mistakes} mistakes"
+    text = f"the configuration has {count}; nothing has changed"
+    return Refusal(422, "invalid_request", text)
+
+
 def internal_error() -> Refusal:
     """Say that it is our own fault."""
     text = "an error in swapd itself; its log says which"

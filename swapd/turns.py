@@ -6,6 +6,7 @@ import attrs
 import trio
 from trio_util import AsyncValue
 
+from swapd.config.settings import Model
 from swapd.ids import ModelId, Run, Ticket
 from swapd.schedule.reasons import Reason
 from swapd.wire.pool import Pool
@@ -22,6 +23,18 @@ class Refused(Exception):
         self.reason = reason
         self.retry_after = retry_after
         """Seconds after which asking again may help; None where waiting does not."""
+
+
+@attrs.frozen(eq=False)
+class LoadedModel:
+    """A loaded model, as whoever is granted it sees it."""
+
+    model: Model
+    """What its process was started as; since then the configuration may have changed."""
+    pool: Pool
+    """The way to speak to it."""
+    ended: trio.Event = attrs.field(factory=trio.Event)
+    """Set when it has broken or is gone."""
 
 
 @attrs.define(eq=False)
@@ -44,11 +57,9 @@ class Turn:
     """The run that was granted."""
     _place: int | None = None
     _watched: AsyncValue[int | None] | None = None
-    _decision: Pool | Refused | None = None
+    _decision: LoadedModel | Refused | None = None
     # Not AsyncValues, which cost as much as a whole exchange: few requests wait to be told twice.
     _decided: trio.Event = attrs.field(factory=trio.Event)
-    _ended: trio.Event | None = None
-    """Set when the run that was granted has broken or is gone."""
 
     def __enter__(self) -> "Turn":
         self._claim(self)
@@ -70,11 +81,10 @@ class Turn:
         if self._watched is not None:
             self._watched.value = position
 
-    def decide(self, decision: Pool | Refused, *, ended: trio.Event | None = None) -> None:
-        """Grant or refuse, once; `ended` is set when a granted run has broken or is gone."""
+    def decide(self, decision: LoadedModel | Refused) -> None:
+        """Grant or refuse, once."""
         assert self._decision is None, f"ticket {self.ticket} was decided on twice"
         self._decision = decision
-        self._ended = ended
         self._decided.set()
 
     async def again(self) -> bool:
@@ -83,18 +93,19 @@ class Turn:
         Its connections end a moment before its process is seen to, and a request that comes in
         between has not been seen by anybody. Answers False for a model that lives on.
         """
-        assert self._ended is not None
+        assert isinstance(self._decision, LoadedModel)
+        ended = self._decision.ended
         with trio.move_on_after(DEATH_IS_SEEN):
-            await self._ended.wait()
-        if not self._ended.is_set():
+            await ended.wait()
+        if not ended.is_set():
             return False
-        self._decision, self._ended, self.run = None, None, None
+        self._decision, self.run = None, None
         self._decided = trio.Event()
         self._take_back(self)
         return True
 
-    async def granted(self) -> Pool:
-        """Wait for the loaded model and answer with the way to speak to it, or raise `Refused`."""
+    async def granted(self) -> LoadedModel:
+        """Wait for the loaded model, or raise `Refused`."""
         await self._decided.wait()
         assert self._decision is not None
         if isinstance(self._decision, Refused):

@@ -16,6 +16,7 @@ import h11
 import trio
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 
+from swapd.config.load import Loaded
 from swapd.config.settings import Model, Settings
 from swapd.engine import Engine
 from swapd.front.connection import Peer
@@ -23,6 +24,7 @@ from swapd.front.gateway import Gateway
 from swapd.front.serve import Front
 from swapd.manage.app import make_app
 from swapd.proxy.relay import Relay
+from swapd.reload import Read, Reloader
 from swapd.schedule.choose import choose
 from swapd.wire.line import shut
 from swapd.wire.pool import Pool
@@ -131,6 +133,7 @@ class House:
     """The pretend world around one swapd."""
 
     engine: Engine
+    reloader: Reloader
     front: Front
     models: FakeModels
     upstream: FakeUpstream
@@ -179,9 +182,12 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    *models: str, settings: Settings | None = None, max_body: int = 1_000_000
+    *models: str,
+    settings: Settings | None = None,
+    max_body: int = 1_000_000,
+    read: Read = stories.unchanged,
 ) -> AsyncIterator[House]:
-    """Run a swapd for models of these names; leaving ends it."""
+    """Run a swapd for models of these names; leaving ends it. A reload takes what `read` reads."""
     chosen = settings or stories.settings(models)
     async with trio.open_nursery() as nursery:
         fakes = FakeModels()
@@ -191,7 +197,9 @@ async def open_house(
             return Pool(model.origin, connect=upstream.connect)
 
         engine = Engine(chosen, choose(chosen), supervise=fakes, open_pool=open_pool)
-        front = Front(Gateway(Relay(engine, max_body), make_app(engine)))
+        reloader = Reloader(Loaded(chosen), read=read, adopt=engine.adopt)
+        front = Front(Gateway(Relay(engine, max_body), make_app(engine, reloader)))
         await nursery.start(engine.run)
-        yield House(engine, front, fakes, upstream, nursery)
+        await nursery.start(reloader.run)
+        yield House(engine, reloader, front, fakes, upstream, nursery)
         nursery.cancel_scope.cancel()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from swapd.config.load import Loaded
 from swapd.config.settings import Model, Origin, SerialSettings, Settings
 from swapd.ids import ModelId, Order, Run, Ticket
 from swapd.schedule import effects, events
@@ -51,18 +52,24 @@ class Story:
         return "\n".join(["the story so far:", *rows, repr(self.scheduler)])
 
 
-def model(name: str, *, ttl: float = 0.0) -> Model:
-    """Make a model that nobody will ever start."""
+def model(name: str, *, cmd: str | None = None, ttl: float = 0.0) -> Model:
+    """Make a model that nobody will ever start; another `cmd` makes another definition."""
     origin = Origin("http", "127.0.0.1", 9)
-    return Model(ModelId(name), cmd=name, argv=(name,), origin=origin, proxy=str(origin), ttl=ttl)
+    argv = (cmd or name,)
+    return Model(ModelId(name), cmd=argv[0], argv=argv, origin=origin, proxy=str(origin), ttl=ttl)
 
 
-def settings(models: Iterable[str], *, ttl: float = 0.0, max_queue: int = 1000) -> Settings:
-    """Make settings with models of these names."""
-    return Settings(
-        models={ModelId(name): model(name, ttl=ttl) for name in models},
-        serial=SerialSettings(max_queue),
-    )
+def settings(
+    models: Iterable[str | Model], *, ttl: float = 0.0, max_queue: int = 1000
+) -> Settings:
+    """Make settings with models of these names, or with these models."""
+    made = [model(each, ttl=ttl) if isinstance(each, str) else each for each in models]
+    return Settings(models={each.id: each for each in made}, serial=SerialSettings(max_queue))
+
+
+async def unchanged(before: Loaded) -> Loaded:
+    """Read a configuration that nobody has touched."""
+    return before
 
 
 def serial(*models: str, ttl: float = 0.0, max_queue: int = 1000) -> Serial:
@@ -118,6 +125,10 @@ def back_off_elapsed(model: str, attempt: int) -> Event:
 
 def unload_asked(order: int, *models: str) -> Event:
     return events.UnloadAsked(Order(order), frozenset(map(ModelId, models)))
+
+
+def settings_changed(*models: str | Model, ttl: float = 0.0, max_queue: int = 1000) -> Event:
+    return events.SettingsChanged(settings(models, ttl=ttl, max_queue=max_queue))
 
 
 def stop_asked() -> Event:

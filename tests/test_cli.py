@@ -3,6 +3,7 @@
 0 fine or help · 64 wrong usage · 69 cannot listen · 70 a bug · 78 configuration or TLS files
 """
 
+import json
 import os
 import signal
 import socket
@@ -80,6 +81,76 @@ def test_a_good_configuration_is_said_to_be_fine(good, capsys):
     assert capsys.readouterr() == (f"{good}: fine, 1 model\n", "")
 
 
+def test_several_files_are_one_configuration(tmp_path, capsys):
+    """As with serve: a file a model, and a directory of more."""
+    inside = tmp_path / "conf.d"
+    inside.mkdir()
+    (inside / "b.yaml").write_text("models: {b: {cmd: 'x ${PORT}'}}")
+    (tmp_path / "a.yaml").write_text("models: {a: {cmd: 'x ${PORT}'}}")
+    assert exit_code("check", str(tmp_path / "a.yaml"), "--config-dir", str(inside)) == 0
+    assert capsys.readouterr().out.endswith(f"/a.yaml, {inside / 'b.yaml'}: fine, 2 models\n")
+
+    (inside / "c.yaml").write_text("models:\n  a: {cmd: y}")
+    assert exit_code("check", str(tmp_path / "a.yaml"), "--config-dir", str(inside)) == 78
+    err = capsys.readouterr().err
+    assert err.startswith(f"{inside / 'c.yaml'}:2:3: models: ")
+    assert f"already set at {tmp_path / 'a.yaml'}:1:10" in err
+
+
+def test_what_a_configuration_means_can_be_shown(tmp_path, capsys, monkeypatch):
+    """Macros expanded, ports assigned, defaults filled in, secrets masked; and it is YAML."""
+    path = tmp_path / "f.yaml"
+    path.write_text(
+        "macros: {ctx: 4096}\napiKeys: ['${env.SWAPD_TEST_KEY}']\n"
+        "models: {a: {cmd: 'x ${PORT} ${ctx} ${env.SWAPD_TEST_KEY}'}}"
+    )
+    monkeypatch.setenv("SWAPD_TEST_KEY", "sk-very-secret")
+    assert exit_code("check", "--show", str(path)) == 0
+    out = capsys.readouterr().out
+    assert "sk-very-secret" not in out
+    assert "cmd: x 5800 4096 ***\n" in out
+    assert "unloadTimeout: 10\n" in out
+    (tmp_path / "g.yaml").write_text(out)
+    assert exit_code("check", str(tmp_path / "g.yaml")) == 0
+    capsys.readouterr()
+
+    assert exit_code("check", "--show", "--json", str(path)) == 0
+    shown = json.loads(capsys.readouterr().out)["config"]
+    assert shown["models"]["a"]["proxy"] == "http://localhost:5800"
+
+
+def test_remarks_are_warnings_and_no_failure(tmp_path, capsys):
+    """What works is fine; stderr says what somebody should look at."""
+    path = tmp_path / "f.yaml"
+    path.write_text(GOOD + "logLevel: trace\n")
+    assert exit_code("check", str(path)) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{path}: fine, 1 model\n"
+    assert err.startswith(f'{path}:4:11: warning: logLevel: "trace" means info')
+
+
+def test_the_schema_is_json(capsys):
+    """For an editor; what is in it is for test_schema.py."""
+    assert exit_code("schema") == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert "healthCheckTimeout" in schema["properties"]
+
+
+@pytest.mark.real
+def test_a_reader_that_has_read_enough_is_no_failure():
+    """`swapd schema | head -1` is an ordinary thing to type."""
+    swapd = subprocess.Popen(
+        [sys.executable, "-m", "swapd", "schema"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert swapd.stdout is not None
+    swapd.stdout.close()
+    _, err = swapd.communicate(timeout=PATIENCE)
+    assert (swapd.returncode, err) == (0, b"")
+
+
 # 78: the configuration
 
 
@@ -93,6 +164,55 @@ def test_a_broken_configuration_says_where_every_mistake_stands(argv, broken, ca
         [":4:10", "models.a.ttl"],
         [":5:5", "models.a"],
     ]
+
+
+def test_editors_get_problems_as_json(broken, capsys):
+    """Exit code and places as for people; what is fine says so in the same shape."""
+    assert exit_code("check", "--json", broken) == 78
+    said = json.loads(capsys.readouterr().out)
+    assert said["ok"] is False
+    assert said["problems"][0] == {
+        "file": broken,
+        "line": 4,
+        "column": 10,
+        "path": "models.a.ttl",
+        "message": 'expected a whole number, got "soon"',
+    }
+
+
+def test_json_of_a_sound_file_has_its_warnings(tmp_path, capsys):
+    """An editor shows both kinds, in two colours."""
+    path = tmp_path / "f.yaml"
+    path.write_text(GOOD + "logLevel: trace\n")
+    assert exit_code("check", "--json", str(path)) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["ok"], said["problems"]) == (True, [])
+    assert [warning["path"] for warning in said["warnings"]] == ["logLevel"]
+
+
+@pytest.mark.real
+def test_on_a_terminal_a_caret_shows_the_place(broken):
+    """Eyes find it before they have counted columns."""
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        checked = subprocess.Popen(
+            [sys.executable, "-m", "swapd", "check", broken],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=theirs,
+        )
+        os.close(theirs)
+        assert checked.wait(PATIENCE) == 78
+        shown = terminal.read(4096).decode().replace("\r\n", "\n")
+    assert "        ttl: soon\n             ^\n" in shown
+
+
+def test_a_scheduler_that_is_not_there_is_said_to_be(tmp_path, capsys):
+    """Before anything listens; `check` has nothing against it."""
+    path = tmp_path / "f.yaml"
+    path.write_text(GOOD + "routing: {scheduler: {use: fifo}}\n")
+    assert exit_code("check", str(path)) == 0
+    assert exit_code("serve", "--config", str(path), "--listen", "127.0.0.1:0") == 78
+    assert "set routing.scheduler.use to serial" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["models: [", "models:\n\ta: 1\n", "\x00", "- a\n"])
@@ -134,7 +254,8 @@ def test_tls_files_that_cannot_be_used_are_said_to_be(good, tmp_path, capsys):
         ((), "required"),
         (("dance",), "dance"),
         (("serve",), "--config"),
-        (("check",), "FILE"),
+        (("check",), "FILE or --config-dir"),
+        (("schema", "x"), "x"),
         (("serve", "--config", "x", "--bogus"), "--bogus"),
         (("serve", "--config", "x", "--listen", "8080"), "expected HOST:PORT"),
         (("serve", "--config", "x", "--listen", "unix:"), "unix: needs a path"),

@@ -10,16 +10,13 @@ import importlib
 import json
 import os
 import re
-import secrets
 import shlex
 import signal
-import socket
-import ssl
 import subprocess
 import sys
 import termios
-from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,26 +25,11 @@ import attrs
 import pytest
 import trio
 
+from tests.daemons import CHAT, PATIENCE, llama, pretend, serving, write_config
 from tests.house import Caller, Reply
-from tests.processes import CHILD, Lines, alive, dead
+from tests.processes import alive, dead
 
 pytestmark = pytest.mark.real
-
-ROOT = Path(__file__).parents[1]
-
-CHAT = "/v1/chat/completions"
-
-# A start takes half a second; this is for a machine with other things to do.
-PATIENCE = 25.0
-
-# Carried by the daemon and by everything that it starts, so that nothing can hide.
-MARK = "SWAPD_TEST_MARK"
-
-# What the log puts in front of a message.
-STAMP = re.compile(rb"[-\d]{10} [:\d]{8} [A-Z]+ +")
-
-# One event, and then nothing more until somebody ends it.
-ENDLESS: Mapping[str, Any] = {"stream": True, "chunks": 2, "interval": 1000}
 
 HOP_BY_HOP = frozenset((b"connection", b"keep-alive", b"transfer-encoding"))
 
@@ -335,6 +317,123 @@ async def test_a_stranger_on_the_models_port_is_never_taken_for_it(tmp_path):
         nursery.cancel_scope.cancel()
 
 
+# Reloading
+
+
+async def test_a_stream_is_not_touched_by_a_reload(tmp_path):
+    """Byte for byte as without one, from the same process; the changed model waits its turn."""
+    wish = json.dumps({"model": "a", "stream": True, "chunks": 60, "interval": 0.02}).encode()
+    async with serving(tmp_path, pretend("a"), pretend("b")) as daemon:
+        assert (await daemon.chat("b")).json()["name"] == "b"
+        undisturbed = await whole(await daemon.call(), wish)
+        pid = await daemon.pid_of("a")
+
+        caller = await daemon.call()
+        await caller.send(CHAT, wish)
+        first = await caller.head()
+        body = await caller.piece()
+        daemon.configure(pretend("a"), pretend("b", "--name", "other"))
+        assert await daemon.reload() == {
+            "unchanged": ["a"],
+            "restart": ["b"],
+            "removed": [],
+            "added": [],
+            "needs_daemon_restart": [],
+        }
+        assert body is not None
+        while piece := await caller.piece():
+            body += piece
+        assert (first.status_code, body, piece) == (200, undisturbed.body, b"")
+        assert body.count(b"data: ") >= 60
+        assert await daemon.pid_of("a") == pid
+
+        assert (await daemon.chat("b")).json()["name"] == "other"
+        await daemon.end(signal.SIGTERM)
+        assert daemon.told("loading") == ["loading b", "loading a", "loading b"]
+
+
+async def test_a_removed_model_finishes_what_it_serves(tmp_path):
+    """Then it ends, although nobody asks for its place."""
+    async with serving(tmp_path, pretend("a"), pretend("b")) as daemon:
+        caller = await daemon.call()
+        await caller.send(CHAT, {"model": "a", "stream": True, "chunks": 20, "interval": 0.02})
+        await caller.head()
+        pid = await daemon.pid_of("a")
+        daemon.configure(pretend("b"))
+        assert (await daemon.reload())["removed"] == ["a"]
+        assert (await daemon.chat("a")).code == "model_not_found"
+        assert alive(pid)
+        while piece := await caller.piece():
+            pass
+        assert piece == b""
+        await daemon.log.find("stopped a")
+        assert not alive(pid)
+
+
+async def test_a_changed_model_that_nobody_uses_ends_at_once(tmp_path):
+    """What it holds is of no use to anybody; and it is started as it is now."""
+    async with serving(tmp_path, pretend("a")) as daemon:
+        await daemon.chat("a")
+        daemon.configure(pretend("a", "--name", "other"))
+        await daemon.reload()
+        await daemon.log.find("stopped a")
+        assert (await daemon.chat("a")).json()["name"] == "other"
+
+
+async def test_a_signal_reloads_and_a_broken_file_changes_nothing(tmp_path):
+    """The log says where the mistake stands; the daemon goes on, and takes the mended file."""
+    async with serving(tmp_path, pretend("a"), ports=2) as daemon:
+        await daemon.chat("a")
+        pid = await daemon.pid_of("a")
+        daemon.configure(pretend("a", ttl="soon"))
+        daemon.process.send_signal(signal.SIGHUP)
+        place = await daemon.log.find(f"{daemon.config}:1:")
+        assert place.endswith('models.a.ttl: expected a whole number, got "soon"')
+        assert (await daemon.chat("a")).status == 200
+
+        daemon.configure(pretend("a", description="mended"), pretend("c"))
+        daemon.process.send_signal(signal.SIGHUP)
+        assert await daemon.log.find("reloaded: ") == "1 unchanged; added c"
+        assert await daemon.pid_of("a") == pid
+        assert (await daemon.chat("c")).json()["name"] == "c"
+
+
+async def test_a_watched_file_is_taken_up_by_itself(tmp_path):
+    """Nobody has to remember the signal."""
+    inside = tmp_path / "conf.d"
+    inside.mkdir()
+    args = ("--watch-config", "--config-dir", str(inside))
+    async with serving(tmp_path, pretend("a"), ports=3, args=args) as daemon:
+        daemon.configure(pretend("a"), pretend("b"))
+        assert await daemon.log.find("reloaded: ") == "1 unchanged; added b"
+        write_config(inside / "c.yaml", {"models": dict([pretend("c")])})
+        assert await daemon.log.find("reloaded: 2 ") == "unchanged; added c"
+        assert (await daemon.chat("c")).json()["name"] == "c"
+
+
+async def test_reloads_in_a_storm_lose_no_request(tmp_path):
+    """Changed, removed and taken back while clients ask: each gets one answer that is true."""
+    async with serving(tmp_path, pretend("a"), pretend("b"), ports=3) as daemon:
+        done = trio.Event()
+        statuses: list[int] = []
+
+        async def ask(model: str) -> None:
+            while not done.is_set():
+                statuses.append((await daemon.chat(model)).status)
+
+        async with trio.open_nursery() as nursery:
+            for model in "aab":
+                nursery.start_soon(ask, model)
+            for round_ in range(12):
+                daemon.configure(pretend("a", "--name", f"a{round_ // 3}"), pretend("b"))
+                if round_ % 2:
+                    daemon.process.send_signal(signal.SIGHUP)
+                await daemon.reload()
+            done.set()
+        assert set(statuses) == {200}
+        await daemon.end(signal.SIGTERM)
+
+
 # Stopping
 
 
@@ -426,12 +525,12 @@ async def test_sigkill_of_the_daemon_leaves_no_process(moment, flags, tmp_path):
             await dead(*left)
 
 
-async def test_hang_up_signals_do_not_end_it(tmp_path):
-    """SIGHUP means reload; until that comes it must at least do no harm."""
+async def test_a_hangup_signal_disturbs_nobody(tmp_path):
+    """With nothing changed a reload is nothing at all."""
     async with serving(tmp_path, pretend("a")) as daemon:
         caller = await daemon.stream("a", chunks=3, interval=0.05)
         daemon.process.send_signal(signal.SIGHUP)
-        await daemon.log.find("cannot reload")
+        assert await daemon.log.find("reloaded: ") == "1 unchanged"
         while piece := await caller.piece():
             pass
         assert piece == b""
@@ -501,7 +600,7 @@ async def test_listening_to_everybody_is_worth_a_warning(tmp_path):
         assert (await daemon.get("/health")).status == 200
 
 
-# A daemon and its client
+# What comes back
 
 
 @attrs.define
@@ -543,240 +642,6 @@ async def whole(caller: Caller, body: bytes, *, path: str = CHAT) -> Whole:
         (name, value) for name, value in head.headers.raw_items() if name.lower() not in HOP_BY_HOP
     ]
     return Whole(head.status_code, headers, text, piece == b"")
-
-
-@attrs.define
-class Daemon:
-    """A running `swapd serve`."""
-
-    process: trio.Process
-    address: str
-    """Where it says that it listens."""
-    log: Lines
-    """Its messages, without time and level."""
-    mark: str
-    trust: Path | None
-    logged: trio.Event = attrs.field(factory=trio.Event)
-    """Set when nobody can write to the log any more."""
-    callers: list[Caller] = attrs.field(factory=list)
-
-    # Asking
-
-    async def call(self) -> Caller:
-        """Connect a client."""
-        return self._caller(await self._connect())
-
-    async def direct(self, model: str) -> Caller:
-        """Connect a client to the model itself, which has to be loaded."""
-        [port] = [
-            int(running["proxy"].rpartition(":")[2])
-            for running in (await self.get("/running")).json()["running"]
-            if running["model"] == model
-        ]
-        return self._caller(await trio.open_tcp_stream("127.0.0.1", port))
-
-    async def get(self, path: str, *, method: str = "GET") -> Reply:
-        """Ask once, on a connection of its own."""
-        caller = await self.call()
-        await caller.send(path, method=method)
-        reply = await caller.reply()
-        await caller.leave()
-        return reply
-
-    async def chat(self, model: str) -> Reply:
-        """Have the model answer once."""
-        caller = await self.call()
-        await caller.send(CHAT, {"model": model})
-        reply = await caller.reply()
-        await caller.leave()
-        return reply
-
-    async def stream(self, model: str, **wish: float) -> Caller:
-        """Answer with a caller that has had the first event, of a stream without an end."""
-        caller = await self.call()
-        await caller.send(CHAT, {"model": model, **ENDLESS, **wish})
-        assert (await caller.head()).status_code == 200
-        assert await caller.piece() == b'data: {"n": 0}\n\n'
-        return caller
-
-    async def queue(self, model: str) -> Caller:
-        """Send a request, and come back when it has its place in the queue."""
-        caller = await self.call()
-        await caller.send("/health")
-        await caller.reply()
-        await caller.send(CHAT, {"model": model})
-        await self.settled()
-        return caller
-
-    async def settled(self) -> None:
-        """Come back when all that was sent or closed before has been noticed.
-
-        Nothing says so; but sockets are read in the order in which they become readable, and two
-        connections, each accepted, read and answered afterwards, take many more steps.
-        """
-        for _ in range(2):
-            await self.get("/health")
-
-    async def refuses_connections(self) -> None:
-        """Wait until nobody can connect any more."""
-        with suppress(OSError):
-            while True:
-                await (await self.call()).leave()
-
-    async def pid_of(self, model: str) -> int:
-        """Ask the model itself for its process id."""
-        caller = await self.direct(model)
-        await caller.send("/pid")
-        return int((await caller.reply()).body)
-
-    # Ending
-
-    async def end(self, number: signal.Signals) -> None:
-        """Have it stop in order, with all of its log."""
-        self.process.send_signal(number)
-        assert await self.ended() == 0
-
-    async def ended(self) -> int:
-        """Wait for the end of the daemon and of its log; answer with the exit code."""
-        code = await self.process.wait()
-        await self.logged.wait()
-        return code
-
-    def told(self, *words: str) -> list[str]:
-        """Answer with the messages that begin with one of these words."""
-        messages = self.log.data.decode().splitlines()
-        return [message for message in messages if message.split(maxsplit=1)[0] in words]
-
-    def left(self) -> list[int]:
-        """List every living process that the daemon is, has started, or has made start."""
-        wanted = f"{MARK}={self.mark}".encode()
-        found = []
-        for name in filter(str.isdecimal, os.listdir("/proc")):
-            # A process that ends while we look is not there any more, which is the answer.
-            with suppress(OSError):
-                if wanted in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
-                    found.append(int(name))
-        return list(filter(alive, found))
-
-    async def _connect(self) -> trio.abc.Stream:
-        scheme, _, rest = self.address.partition(":")
-        if scheme == "unix":
-            return await trio.open_unix_socket(rest)
-        host, _, port = rest.removeprefix("//").rpartition(":")
-        plain = await trio.open_tcp_stream(host, int(port))
-        if scheme == "http":
-            return plain
-        context = ssl.create_default_context(cafile=self.trust)
-        return trio.SSLStream(plain, context, server_hostname=host, https_compatible=True)
-
-    def _caller(self, stream: trio.abc.Stream) -> Caller:
-        caller = Caller(stream, [])
-        self.callers.append(caller)
-        return caller
-
-
-Configured = tuple[str, Mapping[str, Any]]
-
-
-def pretend(name: str, *flags: str, **options: object) -> Configured:
-    """Configure a pretend model server, on a port of its own or that of its `proxy`."""
-    proxy = str(options.get("proxy", "http://127.0.0.1:${PORT}"))
-    port = proxy.rpartition(":")[2]
-    argv = (sys.executable, "-I", "-S", str(CHILD), "--name", name, "--port", port, *flags)
-    return name, {"cmd": shlex.join(argv), "proxy": proxy, **options}
-
-
-def llama(name: str) -> Configured:
-    """Configure a tiny model behind llama.cpp's own server."""
-    argv = (sys.executable, "-m", "swapd.demo", name, "--port", "${PORT}")
-    return name, {"cmd": shlex.join(argv)}
-
-
-@asynccontextmanager
-async def serving(
-    tmp_path: Path,
-    *models: Configured,
-    listen: str = "127.0.0.1:0",
-    args: tuple[str, ...] = (),
-    env: Mapping[str, str] | None = None,
-    log: str = "info",
-    trust: Path | None = None,
-) -> AsyncIterator[Daemon]:
-    """Run a daemon. If the test does not end it, it is told to, and must; nothing may be left."""
-    config = tmp_path / "swapd.yaml"
-    settings = {"logLevel": log, "startPort": free_ports(len(models)), "models": dict(models)}
-    await trio.Path(config).write_text(json.dumps(settings))
-    mark = secrets.token_hex(8)
-    command = [sys.executable, "-m", "swapd", "serve", "--config", str(config)]
-    with trio.fail_after(PATIENCE):
-        process = await trio.lowlevel.open_process(
-            [*command, "--listen", listen, *args],
-            env={**os.environ, "PYTHONPATH": str(ROOT), MARK: mark, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            process_group=0,
-        )
-        daemon = Daemon(process, "", Lines(), mark, trust)
-        async with trio.open_nursery() as nursery:
-            try:
-                nursery.start_soon(_read_log, daemon)
-                daemon.address = await _announced(process)
-                yield daemon
-                for caller in daemon.callers:
-                    await caller.leave()
-                if process.returncode is None:
-                    await daemon.end(signal.SIGTERM)
-                assert daemon.left() == []
-                assert b"Traceback" not in daemon.log.data
-            finally:
-                with trio.move_on_after(5, shield=True):  # a killed daemon's warden takes 2 s
-                    await _kill(daemon)
-
-
-async def _announced(process: trio.Process) -> str:
-    assert process.stdout is not None
-    line = b""
-    while not line.endswith(b"\n"):
-        piece = await process.stdout.receive_some()
-        assert piece, "it ended before it listened"
-        line += piece
-    found = re.fullmatch(r"swapd \d+\.\d+\.\d+ listening on (\S+)\n", line.decode())
-    assert found, line
-    return found[1]
-
-
-async def _read_log(daemon: Daemon) -> None:
-    assert daemon.process.stderr is not None
-    rest = b""
-    async for piece in daemon.process.stderr:
-        sys.stderr.write(piece.decode(errors="replace"))  # shown by pytest if the test fails
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            daemon.log.write(STAMP.sub(b"", line, count=1) + b"\n")
-    daemon.logged.set()
-
-
-async def _kill(daemon: Daemon) -> None:
-    for caller in daemon.callers:
-        await caller.leave()
-    daemon.process.kill()
-    await daemon.process.wait()
-    while left := daemon.left():
-        await dead(*left)
-    for pipe in (daemon.process.stdout, daemon.process.stderr):
-        assert pipe is not None
-        await pipe.aclose()
-
-
-def free_ports(count: int) -> int:
-    """Find so many free ports in a row, where no outgoing connection takes one by accident."""
-    while True:
-        first = 10_000 + secrets.randbelow(20_000)
-        with ExitStack() as taken, suppress(OSError):
-            for port in range(first, first + count):
-                taken.enter_context(socket.create_server(("127.0.0.1", port)))
-            return first
 
 
 @pytest.fixture(scope="session")

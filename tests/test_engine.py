@@ -1,8 +1,9 @@
 """The loop between requests, scheduler and models: real scheduler, fake models, pretend time."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
+import attrs
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -21,6 +22,7 @@ from swapd.schedule.reasons import (
     Reason,
     ShuttingDown,
     Unkillable,
+    UnknownModel,
 )
 from swapd.turns import Refused
 from swapd.wire.pool import Pool
@@ -243,6 +245,182 @@ async def test_models_are_gone_before_the_engine_is(autojump_clock):
     async with running("a", fakes=fakes) as (engine, _):
         await use(engine, A)
     assert not fakes.running
+
+
+async def test_settings_are_visible_when_the_scheduler_goes_by_them(autojump_clock):
+    """Not earlier: what it asked for before is of the settings before."""
+    old, new = stories.settings(["a"]), stories.settings(["b"])
+    async with running(settings=old) as (engine, models):
+        async with trio.open_nursery() as nursery:
+            with engine.turn(A, revoke=print) as turn:
+                nursery.start_soon(engine.adopt, new)
+                assert engine.settings is old
+                with pytest.raises(Refused) as refused:
+                    await turn.granted()
+                assert engine.settings is new
+        assert refused.value.reason == UnknownModel(A)
+        await use(engine, B)
+        assert models.running == {B}
+        assert models.most == 1
+
+
+async def test_adopting_returns_when_the_settings_count(autojump_clock):
+    """Also when the next ones come in the same breath; and it does not wait for any model."""
+    first, second = stories.settings(["b"]), stories.settings(["c"])
+    async with running("a") as (engine, _):
+        await use(engine, A)
+        before = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(engine.adopt, first)
+            nursery.start_soon(engine.adopt, second)
+        assert engine.settings in (first, second)
+        await engine.adopt(first)
+        assert engine.settings is first
+        assert engine.phase(A) is Phase.STOPPING
+        assert trio.current_time() == before
+
+
+async def test_adopting_the_same_again_returns_too(autojump_clock):
+    """A reload of an untouched file once waited for ever, and every later one behind it."""
+    async with running("a") as (engine, _):
+        same = stories.settings(["a"])
+        assert same == engine.settings
+        with trio.fail_after(1):
+            await engine.adopt(same)
+        assert engine.settings is same
+
+
+async def test_adopting_is_not_undone_by_a_cancelled_wait(autojump_clock):
+    """A client that hangs up must not leave half a reload."""
+    new = stories.settings(["b"])
+    async with running("a") as (engine, _):
+        with trio.CancelScope() as request:
+            request.cancel()
+            await engine.adopt(new)
+        await wait_all_tasks_blocked()
+        assert engine.settings is new
+
+
+async def test_a_reload_leaves_an_unchanged_model_its_run_and_its_turn(autojump_clock):
+    """Nobody who uses it notices anything."""
+    async with running("a", "b") as (engine, models), trio.open_nursery() as nursery:
+        got: list[Reason] = []
+        with engine.turn(A, revoke=got.append) as turn:
+            await turn.granted()
+            nursery.start_soon(use, engine, A)
+            await engine.adopt(
+                stories.settings([attrs.evolve(stories.model("a"), name="new"), "c"])
+            )
+            await trio.sleep(60)
+            assert got == []
+        await use(engine, A)
+        assert models.loads == [A]
+
+
+async def test_a_changed_model_finishes_its_turn_and_is_loaded_anew(autojump_clock):
+    """Whoever has it keeps it to the end; whoever comes next gets what is configured now."""
+    new = stories.model("a", cmd="a --new")
+    async with running("a") as (engine, models):
+        got: list[Reason] = []
+        holding = ExitStack()
+        first = holding.enter_context(engine.turn(A, revoke=got.append))
+        assert (await first.granted()).model == stories.model("a")
+        with engine.turn(A, revoke=print) as second:
+            await engine.adopt(stories.settings([new]))
+            await trio.sleep(60)
+            assert (got, models.loads) == ([], [A])
+            holding.close()
+            assert (await second.granted()).model is new
+        assert models.loads == [A, A]
+        assert models.most == 1
+
+
+async def test_a_removed_model_is_refused_and_stopped(autojump_clock):
+    """Idle, it goes at once; whoever waits for it or comes is told that there is no such model."""
+    async with running("a", "b") as (engine, models):
+        await use(engine, A)
+        await engine.adopt(stories.settings(["b"]))
+        with pytest.raises(Refused) as refused:
+            await use(engine, A)
+        assert refused.value.reason == UnknownModel(A)
+        assert engine.phase(A) is Phase.STOPPING
+        await use(engine, B)
+        assert engine.phase(A) is Phase.STOPPED
+        assert models.loads == [A, B]
+
+
+async def test_a_reload_during_a_load_starts_the_new_definition(autojump_clock):
+    """The operator has mended what would have taken minutes to fail."""
+    new = stories.model("a", cmd="a --new")
+    async with running("a") as (engine, models):
+        with engine.turn(A, revoke=print) as turn:
+            with trio.move_on_after(models.load / 2):
+                await turn.granted()
+            await engine.adopt(stories.settings([new]))
+            assert (await turn.granted()).model is new
+            assert trio.current_time() == models.load / 2 + models.stop + models.load
+        assert models.loads == [A, A]
+        assert models.most == 1
+
+
+async def test_a_request_whose_model_died_may_wait_for_another_definition(autojump_clock):
+    """Nothing of it was sent, so nothing holds it to what it was resolved to."""
+    new = stories.model("a", cmd="a --new")
+    async with running("a") as (engine, models):
+        with engine.turn(A, revoke=print) as turn:
+            await turn.granted()
+            await engine.adopt(stories.settings([new]))
+            models.crash("a")
+            assert await turn.again()
+            assert (await turn.granted()).model is new
+
+
+async def test_a_reload_moves_the_idle_timer(autojump_clock):
+    """A new `ttl` counts from the reload; that of before means nothing any more."""
+    async with running(settings=stories.settings(["a"], ttl=300)) as (engine, models):
+        await use(engine, A)
+        await trio.sleep(200)
+        await engine.adopt(stories.settings(["a"], ttl=3000))
+        await trio.sleep(2999)
+        assert engine.phase(A) is Phase.READY
+        await trio.sleep(2 + models.stop)
+        assert engine.phase(A) is Phase.STOPPED
+
+
+async def test_a_stale_run_of_a_removed_model_is_unloaded_with_all(autojump_clock):
+    """Stopping the daemon must not forget what is configured no more."""
+    async with running("a") as (engine, models), trio.open_nursery() as nursery:
+        nursery.start_soon(use, engine, A, 1000)
+        await trio.sleep(2)
+        await engine.adopt(stories.settings(["b"]))
+        assert await engine.unload() is None
+        assert not models.running
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_longest_unload_is_of_all_that_may_have_to_end(autojump_clock):
+    """What was started with more patience than is configured now is still given it."""
+
+    def settings(*patience: float) -> Settings:
+        models = (
+            attrs.evolve(stories.model(name), unload_timeout=seconds)
+            for name, seconds in zip("ab", patience, strict=False)
+        )
+        return stories.settings(models)
+
+    async with running(settings=settings(60, 20)) as (engine, _):
+        assert engine.longest_unload() == 60
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(use, engine, A, 100)
+            await trio.sleep(2)
+            await engine.adopt(settings(5))
+            await wait_all_tasks_blocked()
+            assert engine.longest_unload() == 60
+        await trio.sleep(60)
+        assert engine.longest_unload() == 60  # unchanged and loaded: as it was started
+        await engine.adopt(settings())
+        await trio.sleep(60)
+        assert engine.longest_unload() == 0
 
 
 async def test_retry_after_follows_the_pace_of_the_queue(autojump_clock):

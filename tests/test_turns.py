@@ -1,28 +1,32 @@
 """A request's claim: decided once, waited for, watched."""
 
+from collections.abc import Callable
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from swapd.config.settings import Origin
 from swapd.ids import ModelId, Ticket
 from swapd.schedule.reasons import ShuttingDown, UnknownModel
-from swapd.turns import Refused, Turn
+from swapd.turns import DEATH_IS_SEEN, LoadedModel, Refused, Turn
 from swapd.wire.pool import Pool
+from tests import stories
 
 
-def turn() -> Turn:
-    return Turn(Ticket(1), ModelId("a"), print, 0.0, claim=print, take_back=print, give_back=print)
+def turn(*, take_back: Callable[[Turn], None] = print) -> Turn:
+    claim, give_back = print, print
+    return Turn(Ticket(1), ModelId("a"), print, 0.0, claim, take_back, give_back)
 
 
-def pool() -> Pool:
-    return Pool(Origin("http", "127.0.0.1", 9))
+def loaded() -> LoadedModel:
+    model = stories.model("a")
+    return LoadedModel(model, Pool(model.origin))
 
 
 async def test_the_grant_wakes_who_waits_and_stays():
     """Asked before or after it came."""
-    claim, granted = turn(), pool()
-    got: list[Pool] = []
+    claim, granted = turn(), loaded()
+    got: list[LoadedModel] = []
 
     async def wait() -> None:
         got.append(await claim.granted())
@@ -51,7 +55,30 @@ def test_deciding_twice_is_a_bug():
     claim = turn()
     claim.decide(Refused(ShuttingDown()))
     with pytest.raises(AssertionError, match="twice"):
-        claim.decide(pool())
+        claim.decide(loaded())
+
+
+async def test_a_claim_on_a_dead_model_is_decided_anew(autojump_clock):
+    """It goes back to the queue; what it is granted then may be of another definition."""
+    returned: list[Turn] = []
+    claim = turn(take_back=returned.append)
+    first, second = loaded(), loaded()
+    claim.decide(first)
+    first.ended.set()
+    assert await claim.again()
+    assert returned == [claim]
+    claim.decide(second)
+    assert await claim.granted() is second
+
+
+async def test_a_claim_on_a_model_that_lives_on_stays(autojump_clock):
+    """Its connections may fail for another reason, which is the client's to hear."""
+    claim, granted = turn(), loaded()
+    claim.decide(granted)
+    before = trio.current_time()
+    assert not await claim.again()
+    assert trio.current_time() - before == DEATH_IS_SEEN
+    assert await claim.granted() is granted
 
 
 async def test_the_place_is_told_to_whoever_watches_since_whenever():

@@ -22,6 +22,7 @@ from ruamel.yaml.events import (
 )
 
 from swapd.config import values
+from swapd.config.environment import FilledIn
 from swapd.config.nodes import TOP, Child, Kind, Node, Spot
 from swapd.config.problems import KeyPath, Problem
 from swapd.config.values import BareKey, Scalar
@@ -46,10 +47,11 @@ class Hopeless(Exception):
 class Composer:
     """Composes one stream of events, once."""
 
-    def __init__(self, events: Iterator[Event]) -> None:
+    def __init__(self, events: Iterator[Event], text: FilledIn) -> None:
         self.problems: list[tuple[Problem, Spot]] = []
         self.reached = TOP
         self._events = events
+        self._text = text
         self._anchors: dict[str, Node | None] = {}  # None while its block is still open
         self._charged = 0
 
@@ -66,11 +68,11 @@ class Composer:
 
     def _next(self) -> Event:
         event = next(self._events)
-        self.reached = _spot(event)
+        self.reached = self._spot(event)
         return event
 
     def _child(self, event: Event, path: KeyPath, key_spot: Spot | None) -> Child:
-        spot = _spot(event)
+        spot = self._spot(event)
         if isinstance(event, AliasEvent):
             node = self._aliased(event, path)
         else:
@@ -84,16 +86,18 @@ class Composer:
 
     def _aliased(self, event: AliasEvent, path: KeyPath) -> Node:
         if event.anchor not in self._anchors:
-            self._say(path, f"unknown anchor {values.quoted(event.anchor)}", _spot(event))
+            self._say(path, f"unknown anchor {values.quoted(event.anchor)}", self._spot(event))
             return _NULL
         node = self._anchors[event.anchor]
         if node is None:
-            self._say(path, f"anchor {values.quoted(event.anchor)} contains itself", _spot(event))
+            self._say(
+                path, f"anchor {values.quoted(event.anchor)} contains itself", self._spot(event)
+            )
             return _NULL
         self._charged += node.weight
         if self._charged > HEAVIEST:
             raise Hopeless(
-                f"aliases come to more than {HEAVIEST} values written out", _spot(event)
+                f"aliases come to more than {HEAVIEST} values written out", self._spot(event)
             )
         return node
 
@@ -103,11 +107,11 @@ class Composer:
         else:
             assert isinstance(event, CollectionStartEvent)
             if len(path) > DEEPEST:
-                raise Hopeless(f"nested deeper than {DEEPEST} levels", _spot(event))
+                raise Hopeless(f"nested deeper than {DEEPEST} levels", self._spot(event))
             if event.anchor is not None:
                 self._anchors[event.anchor] = None
             if event.tag not in (None, "!", f"{_YAML}map", f"{_YAML}seq"):
-                self._say(path, f"tag {event.tag} is not supported", _spot(event))
+                self._say(path, f"tag {event.tag} is not supported", self._spot(event))
             mapping = isinstance(event, MappingStartEvent)
             node = self._mapping(path) if mapping else self._list(path)
         if event.anchor is not None:
@@ -125,7 +129,7 @@ class Composer:
         children: dict[str | int, Child] = {}
         merges: list[Child] = []
         while not isinstance(event := self._next(), CollectionEndEvent):
-            key, spot = self._key(event, path), _spot(event)
+            key, spot = self._key(event, path), self._spot(event)
             child = self._child(self._next(), (*path, key), spot)
             if key == "<<" and isinstance(event, ScalarEvent) and event.style is None:
                 merges.append(child)
@@ -140,9 +144,9 @@ class Composer:
         return Node(Kind.MAPPING, children=children)
 
     def _key(self, event: Event, path: KeyPath) -> str:
-        key = self._child(event, (*path, "?"), None).node
+        key = self._child(event, path, None).node
         if key.kind is not Kind.SCALAR:
-            self._say(path, "a key must be text, not a list or a mapping", _spot(event))
+            self._say(path, "a key must be text, not a list or a mapping", self._spot(event))
             return BareKey("?")
         if isinstance(key.scalar, str):
             return key.scalar
@@ -170,19 +174,24 @@ class Composer:
             # JSON writes what lies outside the basic plane as two halves.
             text = str(event.value).encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
-            self._say(path, "half a character (a lone \\uD800 to \\uDFFF)", _spot(event))
+            self._say(path, "half a character (a lone \\uD800 to \\uDFFF)", self._spot(event))
             return ""
+        for message in self._text.left_in(text):
+            self._say(path, message, self._spot(event))
         if not tag:
             return values.plain(text) if event.style is None else text
         try:
             return values.tagged(text, tag.removeprefix(_YAML))
         except ValueError as wrong:
-            self._say(path, str(wrong), _spot(event))
+            self._say(path, str(wrong), self._spot(event))
             return text
 
     def _already(self, path: KeyPath, key: str, spot: Spot, first: Spot) -> None:
         message = f"key {values.quoted(key)} already defined at line {first[0]}"
         self.problems.append((Problem(path, message, key), spot))
+
+    def _spot(self, event: Event) -> Spot:
+        return self._text.original((event.start_mark.line + 1, event.start_mark.column + 1))
 
     def _say(self, path: KeyPath, message: str, spot: Spot) -> None:
         self.problems.append((Problem(path, message), spot))
@@ -190,7 +199,3 @@ class Composer:
 
 def _has_text(event: Event) -> bool:
     return not isinstance(event, ScalarEvent) or bool(event.value) or event.style is not None
-
-
-def _spot(event: Event) -> Spot:
-    return event.start_mark.line + 1, event.start_mark.column + 1

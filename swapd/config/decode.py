@@ -6,8 +6,9 @@ Rule 3: all mistakes are found at once. What they spoil is left at its default, 
 can look at the rest.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 import attrs
@@ -20,14 +21,16 @@ from cattrs.errors import (
 from cattrs.gen import make_dict_structure_fn, override
 
 from swapd.config import fields
+from swapd.config.durations import Duration
 from swapd.config.fields import Mistake
+from swapd.config.hints import meant
+from swapd.config.keys import has_keys, keys
+from swapd.config.kinds import CHOICES
 from swapd.config.problems import KeyPath, Problem
-from swapd.config.settings import LogLevel, SchedulerKind
 from swapd.config.values import BareKey, Tree, Value, quoted, shown
-from swapd.config.written import WrittenSettings, keys
-
-# Nobody mistypes a longer key, and comparing takes time.
-_LONGEST_TYPO = 40
+from swapd.config.written import WrittenSettings
+from swapd.config.written_models import WrittenModel
+from swapd.config.written_routing import WrittenProfile
 
 
 def decode(tree: Tree) -> tuple[WrittenSettings, tuple[Problem, ...]]:
@@ -47,12 +50,16 @@ def _class_hook(cls: type[Any]) -> Callable[[Value, Any], Any]:
     structure = make_dict_structure_fn(cls, _converter, **options)
     # Only a list has something else to make of null than its default.
     dropped = {spellings[field.name] for field in attrs.fields(cls) if not _is_list(field.type)}
+    named = {spellings[field.name] for field in attrs.fields(cls) if _is_choice(field.type)}
 
     def hook(value: Value, _: Any) -> Any:
+        if cls is WrittenProfile and not isinstance(value, dict):
+            # llama-swap's profiles were lists once.
+            raise Mistake(f"expected a mapping with description and pins, got {shown(value)}")
         present = {
             key: below
             for key, below in _mapping(value).items()
-            if below is not None or key not in dropped
+            if not (key in dropped and below is None) and not (key in named and below == "")
         }
         return structure(present, cls)
 
@@ -85,7 +92,7 @@ def _each(steps: Iterable[tuple[str | int, Value]], of: Any) -> list[tuple[Any, 
     wrong: list[Exception] = []
     for step, below in steps:
         try:
-            if isinstance(step, BareKey):
+            if of is WrittenModel and isinstance(step, BareKey):
                 raise Mistake(f"this key is not text: write {quoted(step)}, with the quotes")
             done.append((step, _converter.structure(below, of)))
         except (Mistake, BaseValidationError) as mistake:
@@ -104,9 +111,8 @@ def _mapping(value: Value) -> Tree:
 
 def _problems(wrong: BaseException, path: KeyPath) -> Iterator[Problem]:
     if isinstance(wrong, ForbiddenExtraKeysError):
-        known = sorted(keys(wrong.cl).values())
         for key in sorted(wrong.extra_fields):
-            yield Problem(path, f"unknown key {quoted(key)}{_meant(key, known)}", key)
+            yield Problem(path, f"unknown key {quoted(key)}{meant(key, wrong.cl)}", key)
     elif isinstance(wrong, BaseValidationError):
         for inner in wrong.exceptions:
             yield from _problems(inner, (*path, *_step(inner, wrong.cl)))
@@ -124,15 +130,6 @@ def _step(wrong: BaseException, cls: type[Any]) -> KeyPath:
             case _:
                 continue
     return ()
-
-
-def _meant(key: str, known: list[str]) -> str:
-    typo = key.lower()[:_LONGEST_TYPO]
-    spelled = {name.lower(): name for name in known}
-    for near in difflib.get_close_matches(typo, spelled, n=1):
-        return f", did you mean {quoted(spelled[near])}?"
-    nearest = difflib.get_close_matches(typo, spelled, n=len(spelled), cutoff=0.0)
-    return f"; known here, nearest first: {', '.join(spelled[name] for name in nearest)}"
 
 
 def _without(spoiled: set[KeyPath], value: Value, path: KeyPath) -> Value:
@@ -161,12 +158,34 @@ def _is_mapping(cls: Any) -> bool:
     return get_origin(cls) is Mapping
 
 
+def _is_optional(cls: Any) -> bool:
+    return isinstance(cls, UnionType)
+
+
+def _is_choice(cls: Any) -> bool:
+    return any(of in CHOICES for of in (get_args(cls) or (cls,)))
+
+
+def _is_word(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, Enum)
+
+
+def _optional_hook(cls: Any) -> Callable[[Value, Any], Any]:
+    of = next(one for one in get_args(cls) if one is not type(None))
+    return lambda value, _: None if value is None else _converter.structure(value, of)
+
+
+def _word_hook(cls: Any) -> Callable[[Value, Any], Any]:
+    return lambda value, _: fields.word(value, cls)
+
+
 _converter = Converter()
 _converter.register_structure_hook(str, lambda value, _: fields.text(value))
 _converter.register_structure_hook(int, lambda value, _: fields.whole_number(value))
 _converter.register_structure_hook(bool, lambda value, _: fields.boolean(value))
-_converter.register_structure_hook(LogLevel, lambda value, _: fields.log_level(value))
-_converter.register_structure_hook(SchedulerKind, lambda value, _: fields.scheduler(value))
-_converter.register_structure_hook_factory(attrs.has, _class_hook)
+_converter.register_structure_hook(Duration, lambda value, _: fields.duration(value))
+_converter.register_structure_hook_factory(_is_optional, _optional_hook)
+_converter.register_structure_hook_factory(_is_word, _word_hook)
+_converter.register_structure_hook_factory(has_keys, _class_hook)
 _converter.register_structure_hook_factory(_is_list, _list_hook)
 _converter.register_structure_hook_factory(_is_mapping, _mapping_hook)

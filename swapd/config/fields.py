@@ -5,12 +5,17 @@ dropped, but never as text; a boolean may be spelled yes, no, on, off, y or n.
 Rule 2: whatever is refused is a `Mistake` that says what was expected and what was found.
 """
 
-from swapd.config.settings import LogLevel, SchedulerKind
+from enum import Enum
+from typing import TypeVar
+
+from swapd.config.durations import Duration, parse_duration
 from swapd.config.values import Value, shown, text_of
 
-_TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"))
-_FALSE = frozenset(("n", "N", "no", "No", "NO", "off", "Off", "OFF"))
+TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"))
+FALSE = frozenset(("n", "N", "no", "No", "NO", "off", "Off", "OFF"))
 _BEYOND = 2**63
+
+Word = TypeVar("Word", bound=Enum)
 
 
 class Mistake(Exception):
@@ -37,24 +42,21 @@ def boolean(value: Value) -> bool:
     """Accept true, false and the words for them."""
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and value in _TRUE | _FALSE:
-        return value in _TRUE
+    if isinstance(value, str) and value in TRUE | FALSE:
+        return value in TRUE
     raise Mistake(f"expected true or false, got {shown(value)}")
 
 
-def log_level(value: Value) -> LogLevel:
-    """Accept the name of a level in any case."""
-    named = {level.value: level for level in LogLevel}
-    if level := named.get(text(value).strip().lower()):
-        return level
+def duration(value: Value) -> Duration:
+    """Accept a length of time with its unit; a number alone could be anything."""
+    if isinstance(value, str) and (found := parse_duration(value)):
+        return found
+    raise Mistake(f"expected a duration such as 30s or 1m30s, got {shown(value)}")
+
+
+def word(value: Value, words: type[Word]) -> Word:
+    """Accept one of the words of an enumeration, spelled exactly."""
+    named = {str(one.value): one for one in words}
+    if found := named.get(text(value)):
+        return found
     raise Mistake(f"expected one of {', '.join(named)}, got {shown(value)}")
-
-
-def scheduler(value: Value) -> SchedulerKind:
-    """Accept the name of a scheduler; no name is the default."""
-    named = {"": SchedulerKind.SERIAL, **{kind.value: kind for kind in SchedulerKind}}
-    if kind := named.get(name := text(value)):
-        return kind
-    if name == "fifo":
-        raise Mistake('this version has only the scheduler "serial", not "fifo"')
-    raise Mistake(f'expected "serial", the only scheduler so far, got {shown(value)}')

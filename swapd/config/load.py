@@ -1,54 +1,85 @@
-"""From files to `Settings`: read, merge, expand macros, decode, check the rules.
+"""From files to `Settings`: read, merge, expand macros, decode, check the rules, resolve, settle.
 
 Rule 1: every step that can say something useful about a broken configuration does.
 Rule 2: a value that one step found wrong is not blamed again by a later one; a wrong key is
 another matter than its value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import attrs
+
 from swapd.config.decode import decode
-from swapd.config.macros import expand
-from swapd.config.merge import merge
+from swapd.config.draft import Draft
+from swapd.config.expand import Expanded, Ports, expand
+from swapd.config.keys import keys
+from swapd.config.merge import Merged, merge
 from swapd.config.problems import ConfigError, Located, Problem
-from swapd.config.rules import check, settle
+from swapd.config.remarks import remarks
+from swapd.config.resolve import resolve
+from swapd.config.rules import check
 from swapd.config.settings import Settings
+from swapd.config.settle import settle
 from swapd.config.source import Source, read
-from swapd.config.written import WrittenSettings, keys
+from swapd.config.written import WrittenSettings
 
 
-def load(paths: Sequence[Path]) -> Settings:
-    """Read a configuration, or raise a `ConfigError` with everything that is wrong with it."""
-    return settings_from(_read_all(paths))
+@attrs.frozen
+class Loaded:
+    """A sound configuration."""
+
+    settings: Settings
+    written: WrittenSettings = WrittenSettings()
+    """The same as keys of a file, with nothing left to inherit or to fill in."""
+    ports: Ports = Ports()
+    remarks: tuple[Located, ...] = ()
+    """What works, but hardly as it was meant."""
 
 
-def settings_from(sources: Sequence[Source]) -> Settings:
+def load(
+    paths: Sequence[Path], environ: Mapping[str, str], *, before: Ports | None = None
+) -> Loaded:
+    """Read a configuration, or raise a `ConfigError` with everything that is wrong with it.
+
+    `before` has the ports that models keep, in a reload.
+    """
+    return loaded_from(_read_all(paths, environ), before=before)
+
+
+def loaded_from(sources: Sequence[Source], *, before: Ports | None = None) -> Loaded:
     """Make settings of what was read, or raise a `ConfigError`."""
     merged = merge(sources)
-    expanded = expand(merged.tree, sections=keys(WrittenSettings).values())
+    expanded = expand(merged.tree, sections=keys(WrittenSettings).values(), before=before)
     written, mistakes = decode(expanded.tree)
-    broken = check(written, expanded.ports)
+    draft = Draft(written, expanded.ports.given)
 
     problems = list(merged.problems)
     told = {located.problem.path for located in problems if located.problem.key is None}
-    for step in (expanded.problems, mistakes, broken):
+    for step in (expanded.problems, mistakes, check(draft)):
         new = [problem for problem in step if problem.key is not None or problem.path not in told]
-        problems += (merged.located(problem) for problem in new)
+        problems += _located(new, merged, expanded)
         told |= {problem.path for problem in new if problem.key is None}
     if problems:
         raise ConfigError(problems)
-    return settle(written)
+    resolved = resolve(draft)
+    told_apart = tuple(_located(remarks(draft), merged, expanded))
+    return Loaded(settle(resolved), resolved, expanded.ports, told_apart)
 
 
-def _read_all(paths: Sequence[Path]) -> list[Source]:
-    if not paths:
-        raise ConfigError([Located(Problem((), "no configuration file given"))])
+def _located(problems: Iterable[Problem], merged: Merged, expanded: Expanded) -> Iterable[Located]:
+    for problem in problems:
+        path = expanded.as_written(problem.path)
+        place = merged.located(attrs.evolve(problem, path=path)).place
+        yield Located(problem, place)
+
+
+def _read_all(paths: Sequence[Path], environ: Mapping[str, str]) -> list[Source]:
     sources: list[Source] = []
     problems: list[Located] = []
     for path in paths:
         try:
-            sources.append(read(path))
+            sources.append(read(path, environ))
         except ConfigError as unreadable:
             problems += unreadable.problems
     if problems:

@@ -1,33 +1,28 @@
-"""Filling in `${NAME}`.
+"""Macros: what they are called, what they may stand for, and filling them in.
 
-Rule 1: shape stays: no key changes, and a path into the tree before leads to the same value after.
-Only a missing `proxy` is added.
-Rule 2: macros are filled in from the last of their list to the first, each once; so a macro's
+Rule 1: macros are filled in from the last of their list to the first, each once; so a macro's
 value may speak of macros before it, and nothing can run in circles.
-Rule 3: a text that is nothing but `${NAME}` becomes the macro's value with its type.
-Rule 4: comment lines leave commands first, so that a comment can neither ask for a port nor spill
-a macro of several lines into the command.
-Rule 5: what is left afterwards is a mistake. Only `${PID}` in `cmdStop` waits for its process.
+Rule 2: a text that is nothing but `${NAME}` becomes the macro's value with its type.
+Rule 3: what does not look like `${NAME}` is left alone: it belongs to whatever the command starts.
 """
 
-import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import attrs
 
-from swapd.config.command import strip_comments
 from swapd.config.problems import KeyPath, Problem
-from swapd.config.values import Scalar, Tree, Value, text_of
-from swapd.config.written import START_PORT
-
-DEFAULT_PROXY = "http://localhost:${PORT}"
+from swapd.config.values import Value, shown, text_of
 
 # More than any command line that Linux starts; macros of macros could fill any memory.
 LONGEST_TEXT = 1_000_000
+LONGEST_NAME = 63
 
+# What swapd fills in itself.
+RESERVED = frozenset(("PORT", "MODEL_ID", "PID"))
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _REFERENCE = re.compile(r"\$\{([a-zA-Z0-9_-]+)\}")
-_PORT = "${PORT}"
 
 
 @attrs.frozen
@@ -43,150 +38,111 @@ class Macro:
         return f"${{{self.name}}}"
 
 
-@attrs.frozen
-class Expanded:
-    """A tree without macros."""
-
-    tree: Tree
-    ports: Mapping[str, int]
-    """The port of each model that was given one."""
-    problems: tuple[Problem, ...]
-
-
 class TooLong(Exception):
     """A text grew beyond `LONGEST_TEXT`."""
 
+    def __init__(self) -> None:
+        super().__init__(f"grows beyond {LONGEST_TEXT} characters when macros are filled in")
 
-def expand(tree: Tree, *, sections: Collection[str]) -> Expanded:
-    """Fill in every macro of a tree; what is left over counts in the models and in `sections`."""
-    found = dict(tree)
-    ports: dict[str, int] = {}
+
+def declared(value: Value, path: KeyPath) -> tuple[tuple[Macro, ...], tuple[Problem, ...]]:
+    """Read a `macros` block as far as it goes, and say what does not."""
+    if value is None:
+        return (), ()
+    if not isinstance(value, dict):
+        return (), (Problem(path, f"expected a mapping, got {shown(value)}"),)
+    macros: list[Macro] = []
     problems: list[Problem] = []
-    for section in sections:
-        if section != "models":
-            problems += _leftovers(tree.get(section), (section,))
-    models = tree.get("models")
-    if isinstance(models, dict):
-        first = _start_port(tree.get("startPort"))
-        filled = dict(models)
-        # By code points, the byte order of UTF-8: a port does not follow the file's order.
-        for model_id, model in sorted(models.items()):
-            if isinstance(model, dict):
-                one = _Model(model_id, model, port=first + len(ports))
-                filled[model_id] = one.tree
-                problems += one.problems
-                if one.uses_port:
-                    ports[model_id] = one.port
-        found["models"] = filled
-    return Expanded(found, ports, tuple(problems))
+    for name, below in value.items():
+        if wrong := _wrong_name(name):
+            problems.append(Problem(path, wrong, name))
+        elif below is None or isinstance(below, (list, dict)):
+            wrong = f"a macro must be text, a number or a boolean, not {shown(below)}"
+            problems.append(Problem((*path, name), wrong))
+        elif isinstance(below, str) and Macro(name, below).reference in below:
+            problems.append(Problem((*path, name), "a macro cannot contain itself"))
+        else:
+            macros.append(Macro(name, below))
+    return tuple(macros), tuple(problems)
+
+
+def overridden(macros: Sequence[Macro], own: Sequence[Macro]) -> tuple[Macro, ...]:
+    """Put a model's own macros among the common ones: in the place of a namesake, else behind."""
+    found = {macro.name: macro for macro in [*macros, *own]}
+    return tuple(found.values())
 
 
 def substitute(value: Value, macros: Sequence[Macro]) -> Value:
-    """Fill in a list of macros throughout a value, the last macro first."""
-    for macro in reversed(macros):
-        value = _filled(value, macro)
-    return value
-
-
-class _Model:
-    """One model's macros, filled in."""
-
-    def __init__(self, model_id: str, model: Tree, *, port: int) -> None:
-        self.path: KeyPath = ("models", model_id)
-        self.port = port
-        self.uses_port = False
-        self.problems: list[Problem] = []
-        self.tree = _uncommented(model)
-        if self.tree.get("proxy") is None:
-            self.tree["proxy"] = DEFAULT_PROXY
-        try:
-            self._fill([Macro("MODEL_ID", model_id)])
-            self.uses_port = _PORT in _text(self.tree.get("cmd"))
-            if self.uses_port:
-                self._fill([Macro("PORT", port)])
-            elif _PORT in _text(self.tree["proxy"]):
-                self._refuse_proxy(written=model.get("proxy") is not None)
-        except TooLong:
-            message = f"a text grows beyond {LONGEST_TEXT} characters when macros are filled in"
-            self.problems.append(Problem(self.path, message))
-        else:
-            self.problems += _leftovers(self.tree, self.path)
-
-    def _fill(self, macros: Sequence[Macro]) -> None:
-        self.tree = {key: substitute(value, macros) for key, value in self.tree.items()}
-
-    def _refuse_proxy(self, *, written: bool) -> None:
-        del self.tree["proxy"]
-        # Without a command there is a greater mistake than the port it does not use.
-        if written or _text(self.tree.get("cmd")).strip():
-            message = "proxy uses ${PORT} but cmd does not"
-            hint = "use ${PORT} in cmd" if written else "use it there, or set proxy"
-            self.problems.append(Problem((*self.path, "proxy"), f"{message}: {hint}"))
-
-
-def _uncommented(model: Tree) -> Tree:
-    return {
-        key: strip_comments(value)
-        if key in ("cmd", "cmdStop") and isinstance(value, str)
-        else value
-        for key, value in model.items()
-    }
-
-
-def _filled(value: Value, macro: Macro) -> Value:
+    """Fill in a list of macros throughout a value; keys stay. May raise `TooLong`."""
     match value:
         case str():
-            return _filled_text(value, macro)
+            return substitute_text(value, macros)
         case dict():
-            return {key: _filled(below, macro) for key, below in value.items()}
+            return {key: substitute(below, macros) for key, below in value.items()}
         case list():
-            return [_filled(below, macro) for below in value]
+            return [substitute(below, macros) for below in value]
         case _:
             return value
 
 
-def _filled_text(text: str, macro: Macro) -> Scalar:
-    if text == macro.reference:
-        return macro.value
+def substitute_text(text: str, macros: Sequence[Macro]) -> str | int | float | bool:
+    """Fill in a list of macros in one text. May raise `TooLong`."""
+    for macro in reversed(macros):
+        if "${" not in text:
+            break
+        if text != macro.reference:
+            text = _replaced(text, macro)
+        elif isinstance(macro.value, str):
+            text = macro.value
+        else:
+            return macro.value
+    return text
+
+
+def unknown(
+    value: Value, path: KeyPath, *, known: frozenset[str] = frozenset()
+) -> Iterator[Problem]:
+    """Tell of every reference that is left, except to `known` names."""
+    match value:
+        case str():
+            for message in unknown_in(value, known=known):
+                yield Problem(path, message)
+        case dict():
+            for key, below in value.items():
+                yield from unknown(below, (*path, key), known=known)
+        case list():
+            for position, below in enumerate(value):
+                yield from unknown(below, (*path, position), known=known)
+        case _:
+            return
+
+
+def unknown_in(text: str, *, known: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Say what is wrong with the references that are left in a text."""
+    for name in dict.fromkeys(_REFERENCE.findall(text)):
+        if name not in known:
+            why = {
+                "PORT": "it is known inside a model whose cmd uses ${PORT}",
+                "MODEL_ID": "it is known inside a model only",
+                "PID": "it is known in cmdStop only",
+            }.get(name)
+            yield f"unknown macro ${{{name}}}" + (f": {why}" if why else "")
+
+
+def _wrong_name(name: str) -> str | None:
+    if len(name) > LONGEST_NAME:
+        return f"a macro's name must not be longer than {LONGEST_NAME} characters"
+    if not _NAME.fullmatch(name):
+        return "a macro's name must be of letters, digits, _ and -: invalid characters"
+    if name in RESERVED:
+        return f"the macro name {name} is reserved: swapd fills it in itself"
+    return None
+
+
+def _replaced(text: str, macro: Macro) -> str:
     if not (count := text.count(macro.reference)):
         return text
     filling = text_of(macro.value)
     if len(text) + count * (len(filling) - len(macro.reference)) > LONGEST_TEXT:
         raise TooLong
     return text.replace(macro.reference, filling)
-
-
-def _leftovers(value: Value, path: KeyPath) -> Iterator[Problem]:
-    match value:
-        case str():
-            for name in dict.fromkeys(_REFERENCE.findall(value)):
-                if name != "PID" or path[2:3] != ("cmdStop",):
-                    yield Problem(path, _unknown(name))
-        case dict():
-            for key, below in value.items():
-                yield from _leftovers(below, (*path, key))
-        case list():
-            for position, below in enumerate(value):
-                yield from _leftovers(below, (*path, position))
-        case _:
-            return
-
-
-def _unknown(name: str) -> str:
-    why = {
-        "PORT": "a model has a port only when its cmd uses ${PORT}",
-        "MODEL_ID": "it is known inside a model only",
-        "PID": "it is known in cmdStop only",
-    }.get(name)
-    return f"unknown macro ${{{name}}}" + (f": {why}" if why else "")
-
-
-def _start_port(value: Value) -> int:
-    # A start port that is none is refused by whoever decodes it; here any will do.
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return int(value)
-    return START_PORT
-
-
-def _text(value: Value) -> str:
-    return value if isinstance(value, str) else ""

@@ -1,82 +1,153 @@
 """Several files as one tree.
 
-Rule 1: whatever two files both set is a mistake, placed in the later one; only `models` may come
-from several, each model from one. Nobody has to know which file wins.
-Rule 2: a place is looked for in all files; the one that knows most of the path has it.
-Rule 3: keys that begin with `x-`, at any level, are the operator's notes and anchors. They end
-here.
+Rule 1: mappings are joined, lists follow each other in the order of the files, and a null gives
+way to whatever another file says. Nobody has to know which file wins: two that say different
+things are a mistake, placed in the later one and naming the place in the earlier.
+Rule 2: what has a name of its own (a model, a group, a peer, …) stands in one file only, even if
+another says the same.
+Rule 3: a place is looked for in all files; the one that knows most of the path has it.
+Rule 4: keys that begin with `x-`, at any level, are the operator's notes and anchors. They end
+here. Under `DATA` every key is the operator's own, and none is a note.
 """
 
 from collections.abc import Sequence
 
 import attrs
 
-from swapd.config import values
 from swapd.config.problems import KeyPath, Located, Problem
 from swapd.config.source import Source
-from swapd.config.values import Tree, Value
+from swapd.config.values import Tree, Value, quoted
 
 NOTE = "x-"
 
+DATA = frozenset(("macros", "metadata", "setParams", "setParamsByID"))
 
-@attrs.frozen(eq=False)
+# Mappings whose entries have names of their own.
+NAMED: frozenset[KeyPath] = frozenset(
+    [
+        *[(key,) for key in ("models", "groups", "profiles", "selectors", "peers", "matrix")],
+        ("routing", "router", "settings", "groups"),
+        ("routing", "router", "settings", "matrix"),
+    ]
+)
+
+
+@attrs.frozen
+class _Stretch:
+    """Some elements of a list that come from one file."""
+
+    source: Source
+    first: int
+    """The position of the first of them in the whole list."""
+
+
+@attrs.define(eq=False)
 class Merged:
     """What all files say together."""
 
-    tree: Tree
-    sources: tuple[Source, ...]
-    problems: tuple[Located, ...]
+    tree: Tree = attrs.field(factory=dict)
+    sources: list[Source] = attrs.field(factory=list)
+    problems: list[Located] = attrs.field(factory=list)
+    _setters: dict[KeyPath, Source] = attrs.field(factory=dict)
+    """Who said it first; of what is not here, whoever said what is around it."""
+    _lists: dict[KeyPath, list[_Stretch]] = attrs.field(factory=dict)
+    """The lists that come from several files."""
 
     def located(self, problem: Problem) -> Located:
         """Tell the place of a problem."""
-        found = [source.find(problem.path, key=problem.key) for source in self.sources]
+        found = [
+            source.find(self._within(source, problem.path), key=problem.key)
+            for source in self.sources
+        ]
         _, place = max(found, key=lambda depth_and_place: depth_and_place[0])
         return Located(problem, place)
+
+    def add(self, source: Source) -> None:
+        """Put one more file beside the others."""
+        self.sources.append(source)
+        self.problems += source.problems
+        self._join(self.tree, without_notes(source.tree), (), source)
+
+    def _join(self, tree: Tree, other: Tree, path: KeyPath, source: Source) -> None:
+        for key, value in other.items():
+            here = (*path, key)
+            before = tree.get(key)
+            if before is None:
+                if key not in tree or value is not None:
+                    tree[key] = value
+                    self._setters[here] = source
+            elif value is not None:
+                tree[key] = self._joined(before, value, here, source)
+
+    def _joined(self, before: Value, value: Value, here: KeyPath, source: Source) -> Value:
+        match before, value:
+            case dict(), dict():
+                new = value
+                if here in NAMED:
+                    new = {key: below for key, below in value.items() if key not in before}
+                    for key in value.keys() - new.keys():
+                        self._twice(here, key, "stands in two files", source)
+                self._join(before, new, here, source)
+                return before
+            case list(), list():
+                stretches = self._lists.setdefault(here, [_Stretch(self._setter(here), 0)])
+                stretches.append(_Stretch(source, len(before)))
+                return [*before, *value]
+            case _:
+                if type(before) is not type(value):
+                    self._twice(here[:-1], str(here[-1]), "is of another kind", source)
+                elif before != value:
+                    self._twice(here[:-1], str(here[-1]), "says something else", source)
+                return before
+
+    def _twice(self, path: KeyPath, key: str, what: str, source: Source) -> None:
+        first = self._setter((*path, key)).where(path, key=key)
+        message = f"{quoted(key)} {what}: it is already set at {first}"
+        place = source.where(path, key=key)
+        self.problems.append(Located(Problem(path, message, key), place))
+
+    def _setter(self, path: KeyPath) -> Source:
+        return next(
+            self._setters[path[:length]]
+            for length in range(len(path), 0, -1)
+            if path[:length] in self._setters
+        )
+
+    def _within(self, source: Source, path: KeyPath) -> KeyPath:
+        """Translate a path in the whole into the same in one file, as far as it goes."""
+        for depth, step in enumerate(path):
+            if isinstance(step, int) and (stretches := self._lists.get(path[:depth])):
+                own = [one for one in stretches if one.first <= step][-1]
+                if own.source is not source:
+                    return path[:depth]
+                return (*path[:depth], step - own.first, *path[depth + 1 :])
+        return path
 
 
 def merge(sources: Sequence[Source]) -> Merged:
     """Put files together in the order given."""
-    merged: Tree = {}
-    setters: dict[KeyPath, Source] = {}
-    problems = [located for source in sources for located in source.problems]
+    merged = Merged()
     for source in sources:
-        tree = {key: without_notes(value) for key, value in source.tree.items() if not _note(key)}
-        models = tree.get("models")
-        both = merged.get("models")
-        if isinstance(models, dict) and isinstance(both, dict):
-            del tree["models"]
-            problems += _add(models, ("models",), source, into=both, setters=setters)
-        problems += _add(tree, (), source, into=merged, setters=setters)
-        if isinstance(models, dict) and both is None:
-            setters |= {("models", model): source for model in models}
-    return Merged(merged, tuple(sources), tuple(problems))
+        merged.add(source)
+    return merged
 
 
-def without_notes(value: Value) -> Value:
-    """Copy a value without the keys that begin with `x-`."""
+def without_notes(tree: Tree) -> Tree:
+    """Copy a tree without the keys that begin with `x-`."""
+    return {
+        key: _copied(value, notes=key in DATA)
+        for key, value in tree.items()
+        if not key.startswith(NOTE)
+    }
+
+
+def _copied(value: Value, *, notes: bool) -> Value:
     match value:
+        case dict() if notes:
+            return {key: _copied(below, notes=True) for key, below in value.items()}
         case dict():
-            return {key: without_notes(below) for key, below in value.items() if not _note(key)}
+            return without_notes(value)
         case list():
-            return [without_notes(below) for below in value]
+            return [_copied(below, notes=notes) for below in value]
         case _:
             return value
-
-
-def _add(
-    tree: Tree, path: KeyPath, source: Source, *, into: Tree, setters: dict[KeyPath, Source]
-) -> list[Located]:
-    problems = []
-    for key, value in tree.items():
-        if key in into:
-            message = f"{values.quoted(key)} is already set in {setters[(*path, key)].file}"
-            place = source.where(path, key=key)
-            problems.append(Located(Problem(path, message, key), place))
-        else:
-            into[key] = value
-            setters[(*path, key)] = source
-    return problems
-
-
-def _note(key: str) -> bool:
-    return key.startswith(NOTE)

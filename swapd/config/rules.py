@@ -1,185 +1,205 @@
-"""What must hold between values, and what becomes of them.
+"""What must hold between values.
 
 Rule 1: a check looks at typed values, yields a problem for each that it does not like, and changes
 nothing. Every check is in `CHECKS`.
-Rule 2: `settle` is for what all checks have passed: it inherits, clamps, splits and parses.
+Rule 2: what is wrong only with one model, peer or number is told here; what is wrong between names
+in `namespace.py`, and between models that run side by side in `grouping.py`.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+from swapd.config import grouping, namespace, store
 from swapd.config.command import split
+from swapd.config.draft import Draft
+from swapd.config.keys import described, has_keys
 from swapd.config.origin import NoAddress, parse_endpoint, parse_origin
+from swapd.config.patterns import NoPattern, compiled
 from swapd.config.problems import KeyPath, Problem
-from swapd.config.settings import Model, SerialSettings, Settings
-from swapd.config.values import quoted
-from swapd.config.written import (
-    INHERIT_TTL,
-    WrittenModel,
-    WrittenSettings,
-)
-from swapd.ids import ModelId
+from swapd.config.values import quoted, text_of
+from swapd.config.written_models import WrittenFilters
 
-# A model server that is given less to start is a mistyped number, not a wish.
-LEAST_HEALTH_TIMEOUT = 15
-# What an unloadTimeout of 0 at the top means.
-UNLOAD_TIMEOUT = 10
 HIGHEST_PORT = 65535
+
+# More often than this, measuring is work.
+SHORTEST_PERIOD = 5.0
 
 _ENV = re.compile(r"[^\s=\x00]+=[^\x00]*", re.DOTALL)
 
-Ports = Mapping[str, int]
-"""The port that each model was given, if it was."""
 
-
-def check(written: WrittenSettings, ports: Ports) -> tuple[Problem, ...]:
+def check(draft: Draft) -> tuple[Problem, ...]:
     """Find everything that is wrong with a configuration whose types are right."""
-    return tuple(problem for rule in CHECKS for problem in rule(written, ports))
+    return tuple(problem for rule in CHECKS for problem in rule(draft))
 
 
-def settle(written: WrittenSettings) -> Settings:
-    """Resolve a configuration that `check` has nothing against."""
-    serial = written.routing.scheduler.settings.serial
-    return Settings(
-        models={
-            ModelId(model_id): _model(model_id, model, written)
-            for model_id, model in written.models.items()
-        },
-        log_level=written.log_level,
-        scheduler=written.routing.scheduler.use,
-        serial=SerialSettings(max_queue=serial.max_queue),
-    )
+def _bounds(draft: Draft) -> Iterator[Problem]:
+    yield from _below(draft.written, ())
 
 
-def _start_port(written: WrittenSettings, _: Ports) -> Iterator[Problem]:
-    if written.start_port < 1:
-        yield Problem(("startPort",), f"must be at least 1, got {written.start_port}")
+def _below(value: Any, path: KeyPath) -> Iterator[Problem]:
+    if isinstance(value, Mapping):
+        for step, below in value.items():
+            yield from _below(below, (*path, step))
+    elif has_keys(type(value)):
+        for name, key in described(type(value)).items():
+            below = getattr(value, name)
+            if key.least is not None and below < key.least:
+                message = f"must be at least {key.least}, got {below}"
+                yield Problem((*path, key.spelling), message)
+            yield from _below(below, (*path, key.spelling))
 
 
-def _times(written: WrittenSettings, _: Ports) -> Iterator[Problem]:
-    for key, seconds in (
-        ("globalTTL", written.global_ttl),
-        ("unloadTimeout", written.unload_timeout),
-    ):
-        if seconds < 0:
-            yield Problem((key,), f"must be at least 0, got {seconds}")
-    for path, model in _models(written):
-        if model.ttl < INHERIT_TTL:
-            message = f"must be at least 0, or {INHERIT_TTL} for globalTTL, got {model.ttl}"
-            yield Problem((*path, "ttl"), message)
-        if model.unload_timeout < 0:
-            message = f"must be at least 0, got {model.unload_timeout}"
-            yield Problem((*path, "unloadTimeout"), message)
+def _period(draft: Draft) -> Iterator[Problem]:
+    every = draft.written.performance.every
+    if every.seconds and every.seconds < SHORTEST_PERIOD:
+        yield Problem(("performance", "every"), f"must be at least 5s, got {every.text}")
 
 
-def _queue(written: WrittenSettings, _: Ports) -> Iterator[Problem]:
-    longest = written.routing.scheduler.settings.serial.max_queue
-    if longest < 1:
-        path = ("routing", "scheduler", "settings", "serial", "maxQueue")
-        yield Problem(path, f"must be at least 1, got {longest}")
-
-
-def _ids(written: WrittenSettings, _: Ports) -> Iterator[Problem]:
-    for model_id in written.models:
+def _ids(draft: Draft) -> Iterator[Problem]:
+    for model_id, _ in draft.models():
         if not model_id.strip():
             yield Problem(("models", model_id), "a model id must not be blank")
 
 
-def _commands(written: WrittenSettings, _: Ports) -> Iterator[Problem]:
-    for path, model in _models(written):
+def _commands(draft: Draft) -> Iterator[Problem]:
+    for own, model in draft.models():
         if not split(model.cmd):
-            yield Problem((*path, "cmd"), "a model needs a command")
+            yield Problem(("models", own, "cmd"), "a model needs a command")
         for key, command in ("cmd", model.cmd), ("cmdStop", model.cmd_stop):
             if "\0" in command:
-                yield Problem((*path, key), "no command can contain a NUL character")
+                yield Problem(("models", own, key), "no command can contain a NUL character")
 
 
-def _env(written: WrittenSettings, _: Ports) -> Iterator[Problem]:
-    for path, model in _models(written):
+def _env(draft: Draft) -> Iterator[Problem]:
+    for own, model in draft.models():
         for position, entry in enumerate(model.env):
             if not _ENV.fullmatch(entry):
-                message = f"expected NAME=value, got {quoted(entry)}"
-                yield Problem((*path, "env", position), message)
+                # Not the entry itself: what has lost its name may be a secret.
+                message = "expected NAME=value"
+                yield Problem(("models", own, "env", position), message)
 
 
-def _aliases(written: WrittenSettings, _: Ports) -> Iterator[Problem]:
-    # An alias that is also a model's id is no mistake: the id is found first, the alias never.
-    owners: dict[str, str] = {}
-    for path, model in _models(written):
-        for position, alias in enumerate(model.aliases):
-            if alias in owners:
-                message = (
-                    f"duplicate alias {quoted(alias)}, already one of {quoted(owners[alias])}"
-                )
-                yield Problem((*path, "aliases", position), message)
-            owners.setdefault(alias, str(path[-1]))
-
-
-def _ports(written: WrittenSettings, ports: Ports) -> Iterator[Problem]:
-    for model_id, port in ports.items():
+def _ports(draft: Draft) -> Iterator[Problem]:
+    for own, port in draft.ports.items():
         if port > HIGHEST_PORT:
-            told = f"startPort is {written.start_port}, the highest port {HIGHEST_PORT}"
-            yield Problem(("models", model_id, "cmd"), f"its ${{PORT}} would be {port}: {told}")
+            told = f"startPort is {draft.written.start_port}, the highest port {HIGHEST_PORT}"
+            yield Problem(("models", own, "cmd"), f"its ${{PORT}} would be {port}: {told}")
 
 
-def _addresses(written: WrittenSettings, ports: Ports) -> Iterator[Problem]:
-    for path, model in _models(written):
+def _addresses(draft: Draft) -> Iterator[Problem]:
+    for own, model in draft.models():
+        path = ("models", own)
         try:
             parse_endpoint(model.check_endpoint)
         except NoAddress as wrong:
             message = f"{quoted(model.check_endpoint)} is not a path: {wrong}"
             yield Problem((*path, "checkEndpoint"), message)
-        sound = 1 <= ports.get(str(path[-1]), 1) <= HIGHEST_PORT
-        if model.proxy is None or not sound:
-            continue  # there is a problem already, and it is not the address
+        sound = 1 <= draft.ports.get(own, 1) <= HIGHEST_PORT
+        if model.proxy is not None and sound:  # else there is a problem already
+            yield from _address(model.proxy, (*path, "proxy"))
+
+
+def _address(address: str, path: KeyPath) -> Iterator[Problem]:
+    try:
+        parse_origin(address)
+    except NoAddress as wrong:
+        yield Problem(path, f"invalid proxy URL {quoted(address)}: {wrong}")
+
+
+def _peers(draft: Draft) -> Iterator[Problem]:
+    for own, peer in draft.written.peers.items():
+        path = ("peers", own)
+        if peer.proxy:
+            yield from _address(peer.proxy, (*path, "proxy"))
+        else:
+            yield Problem((*path, "proxy"), "a peer needs a proxy: the address where it answers")
+        if not peer.models:
+            yield Problem((*path, "models"), "a peer needs models: at least one name")
+
+
+def _api_keys(draft: Draft) -> Iterator[Problem]:
+    for position, key in enumerate(draft.written.api_keys):
+        if not key:
+            yield Problem(("apiKeys", position), "an API key must not be empty")
+        elif " " in key:
+            yield Problem(("apiKeys", position), "an API key must not contain spaces")
+
+
+def _patterns(draft: Draft) -> Iterator[Problem]:
+    for position, pattern in enumerate(draft.written.upstream.ignore_paths):
         try:
-            parse_origin(model.proxy)
-        except NoAddress as wrong:
-            message = f"invalid proxy URL {quoted(model.proxy)}: {wrong}"
-            yield Problem((*path, "proxy"), message)
+            compiled(pattern)
+        except NoPattern as wrong:
+            message = f"invalid regular expression {quoted(pattern)}: {wrong}"
+            yield Problem(("upstream", "ignorePaths", position), message)
 
 
-CHECKS: tuple[Callable[[WrittenSettings, Ports], Iterator[Problem]], ...] = (
-    _start_port,
-    _times,
-    _queue,
+def _store(draft: Draft) -> Iterator[Problem]:
+    if draft.written.store is not None and (why := store.unusable(draft.written.store.path)):
+        yield Problem(("store", "path"), why)
+
+
+def _json(draft: Draft) -> Iterator[Problem]:
+    """What is passed on as JSON can be."""
+    written = draft.written
+    for own, model in draft.models():
+        yield from _unspeakable(model.metadata, ("models", own, "metadata"))
+        yield from _unspeakable_params(model.filters, ("models", own, "filters"))
+    for own, peer in written.peers.items():
+        yield from _unspeakable_params(peer.filters, ("peers", own, "filters"))
+    for own, selector in written.selectors.items():
+        yield from _unspeakable(selector.metadata, ("selectors", own, "metadata"))
+
+
+def _unspeakable_params(filters: WrittenFilters, path: KeyPath) -> Iterator[Problem]:
+    yield from _unspeakable(filters.set_params, (*path, "setParams"))
+    yield from _unspeakable(filters.set_params_by_id, (*path, "setParamsByID"))
+
+
+def _unspeakable(value: Any, path: KeyPath) -> Iterator[Problem]:
+    match value:
+        case float() if not math.isfinite(value):
+            yield Problem(path, f"JSON has no such number: {text_of(value)}")
+        case Mapping():
+            for key, below in value.items():
+                yield from _unspeakable(below, (*path, key))
+        case list() | tuple():
+            for position, below in enumerate(value):
+                yield from _unspeakable(below, (*path, position))
+        case _:
+            return
+
+
+def _without_effect(draft: Draft) -> Iterator[Problem]:
+    if not draft.written.performance.enable:
+        message = "this turns nothing off; write disabled: true"
+        yield Problem(("performance", "enable"), message)
+
+
+CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
+    _bounds,
+    _period,
     _ids,
     _commands,
     _env,
-    _aliases,
     _ports,
     _addresses,
+    _peers,
+    _api_keys,
+    _patterns,
+    _store,
+    _json,
+    _without_effect,
+    namespace.aliases,
+    namespace.parameters_by_id,
+    namespace.peers,
+    namespace.selectors,
+    namespace.profiles,
+    grouping.one_place,
+    grouping.groups,
+    grouping.matrix,
+    grouping.side_by_side,
+    grouping.priorities,
 )
-
-
-def _models(written: WrittenSettings) -> Iterator[tuple[KeyPath, WrittenModel]]:
-    for model_id, model in written.models.items():
-        yield ("models", model_id), model
-
-
-def _model(model_id: str, model: WrittenModel, written: WrittenSettings) -> Model:
-    proxy = model.proxy or ""
-    inherits_ttl = model.ttl == INHERIT_TTL
-    return Model(
-        id=ModelId(model_id),
-        cmd=model.cmd,
-        argv=split(model.cmd),
-        origin=parse_origin(proxy),
-        proxy=proxy,
-        stop_argv=split(model.cmd_stop) or None,
-        env=model.env,
-        check_endpoint=parse_endpoint(model.check_endpoint),
-        health_timeout=float(max(written.health_check_timeout, LEAST_HEALTH_TIMEOUT)),
-        ttl=float(written.global_ttl if inherits_ttl else model.ttl),
-        unload_timeout=_unload_timeout(model, written),
-        aliases=model.aliases,
-        name=model.name.strip(),
-        description=model.description.strip(),
-        unlisted=model.unlisted,
-        use_model_name=model.use_model_name,
-    )
-
-
-def _unload_timeout(model: WrittenModel, written: WrittenSettings) -> float:
-    """Give a model its own time to stop, else the common one; 0 asks for the next."""
-    return float(model.unload_timeout or written.unload_timeout or UNLOAD_TIMEOUT)

@@ -1,36 +1,27 @@
-"""What a configuration says, resolved: frozen classes and their defaults, nothing else.
+"""What a configuration says, resolved: frozen classes, nothing else.
 
-Everything here is final: macros are expanded, ports assigned, inherited values filled in. All
-times are seconds. Field names are the configuration's keys in snake_case; the camelCase spelling
-of the file is the business of `decode.py`.
+Everything here is final: macros are expanded, ports assigned, inherited values filled in, old
+spellings translated. All times are seconds. What a file may say, and what it means to say nothing,
+is the business of `written.py`.
 """
 
 from collections.abc import Mapping
-from enum import Enum
 
 import attrs
 
+from swapd.config.expression import Expression
+from swapd.config.kinds import LogLevel, LogTarget, Modality, RouterKind, SchedulerKind, Strategy
+from swapd.config.names import Names
+from swapd.config.values import Value
 from swapd.ids import ModelId
 
-
-class LogLevel(Enum):
-    """How much swapd says about itself."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARN = "warn"
-    ERROR = "error"
-
-
-class SchedulerKind(Enum):
-    """The order in which requests run."""
-
-    SERIAL = "serial"
+Params = Mapping[str, Value]
+"""Parameters of a request, by name, in the order in which they are set."""
 
 
 @attrs.frozen
 class Origin:
-    """Where a model answers: the parsed `proxy` URL."""
+    """Where a model or a peer answers: the parsed `proxy` URL."""
 
     scheme: str
     host: str
@@ -46,6 +37,46 @@ class Origin:
 
 
 @attrs.frozen
+class Timeouts:
+    """Limits on an exchange with a model or a peer; 0 is no limit."""
+
+    connect: float = 30.0
+    keepalive: float = 30.0
+    response_header: float = 0.0
+    tls_handshake: float = 10.0
+    expect_continue: float = 1.0
+    idle_conn: float = 90.0
+
+
+@attrs.frozen
+class Filters:
+    """What is changed in a JSON request. `model` is never among the parameters."""
+
+    strip: tuple[str, ...] = ()
+    """Parameters to remove, sorted."""
+    set_params: Params = attrs.field(factory=dict)
+    """Parameters to set, sorted."""
+    by_name: Mapping[str, Params] = attrs.field(factory=dict)
+    """Parameters to set for the name that was asked for."""
+
+
+@attrs.frozen
+class Capabilities:
+    """What the list of models says that a model can do."""
+
+    inputs: tuple[Modality, ...] = ()
+    outputs: tuple[Modality, ...] = ()
+    tools: bool = False
+    reranker: bool = False
+    context: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Say whether nothing is told."""
+        return self == Capabilities()
+
+
+@attrs.frozen
 class Model:
     """One model: how its server is started, reached and stopped."""
 
@@ -57,6 +88,7 @@ class Model:
     origin: Origin
     proxy: str
     """The text that `origin` was parsed from."""
+    cmd_stop: str = ""
     stop_argv: tuple[str, ...] | None = None
     """`cmdStop` split into arguments, with `${PID}` still in place; None sends SIGTERM."""
     env: tuple[str, ...] = ()
@@ -70,12 +102,78 @@ class Model:
     unload_timeout: float = 10.0
     """How long a stop may take before SIGKILL."""
     aliases: tuple[str, ...] = ()
+    """Written ones first, then those that come from `setParamsByID`."""
     name: str = ""
     description: str = ""
     unlisted: bool = False
     """Hidden from `/v1/models`, still served."""
     use_model_name: str = ""
     """Replaces `model` in the body that the model's server gets; empty leaves it."""
+    concurrency_limit: int = 0
+    """Requests at a time under fifo; 0 for no limit of its own."""
+    filters: Filters = Filters()
+    metadata: Mapping[str, Value] | None = None
+    send_loading_state: bool = False
+    timeouts: Timeouts = Timeouts()
+    ignore_websockets: bool = False
+    capabilities: Capabilities = Capabilities()
+
+
+@attrs.frozen
+class Peer:
+    """Another server that answers for models of its own."""
+
+    id: str
+    origin: Origin
+    models: tuple[str, ...]
+    """Each once."""
+    api_key: str = attrs.field(default="", repr=False)
+    filters: Filters = Filters()
+    timeouts: Timeouts = Timeouts(response_header=60.0)
+
+
+@attrs.frozen
+class Selector:
+    """A name that stands for one of several models."""
+
+    id: str
+    strategy: Strategy
+    targets: tuple[str, ...]
+    spillover: int = 1
+    name: str = ""
+    description: str = ""
+    unlisted: bool = False
+    metadata: Mapping[str, Value] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Profile:
+    """Replacements of names that are switched on together."""
+
+    id: str
+    pins: Mapping[str, str]
+    """What is served for a name; an empty text turns the name off."""
+    description: str = ""
+
+
+@attrs.frozen
+class Group:
+    """Models that share a rule about running side by side."""
+
+    swap: bool = True
+    exclusive: bool = True
+    persistent: bool = False
+    members: tuple[ModelId, ...] = ()
+
+
+@attrs.frozen
+class Matrix:
+    """Which sets of models may run side by side."""
+
+    sets: tuple[Expression, ...]
+    """In the order in which ties are broken."""
+    evict_costs: Mapping[ModelId, int] = attrs.field(factory=dict)
+    """What losing a running model costs; 1 for those that are not here."""
 
 
 @attrs.frozen
@@ -87,24 +185,63 @@ class SerialSettings:
 
 
 @attrs.frozen
+class FifoSettings:
+    """`routing.scheduler.settings.fifo`."""
+
+    priority: Mapping[ModelId, int] = attrs.field(factory=dict)
+    """Higher goes first; 0 for those that are not here."""
+
+
+@attrs.frozen
+class Performance:
+    """Measuring the machine."""
+
+    disabled: bool = False
+    every: float = 5.0
+
+
+@attrs.frozen
 class Settings:
     """A whole configuration."""
 
     models: Mapping[ModelId, Model] = attrs.field(factory=dict)
     """In the order of the file."""
-    log_level: LogLevel = LogLevel.INFO
+    peers: Mapping[str, Peer] = attrs.field(factory=dict)
+    selectors: Mapping[str, Selector] = attrs.field(factory=dict)
+    profiles: Mapping[str, Profile] = attrs.field(factory=dict)
     scheduler: SchedulerKind = SchedulerKind.SERIAL
     serial: SerialSettings = SerialSettings()
+    fifo: FifoSettings = FifoSettings()
+    router: RouterKind = RouterKind.GROUP
+    groups: Mapping[str, Group] = attrs.field(factory=dict)
+    """With `(default)`, of all models that no other has; none at all under the matrix."""
+    matrix: Matrix | None = None
+    """None under groups."""
+    preload: tuple[ModelId, ...] = ()
+    api_keys: tuple[str, ...] = attrs.field(default=(), repr=False)
+    """One of these must come with every request; none for no check."""
+    include_aliases_in_list: bool = False
+    ignore_paths: tuple[str, ...] = ()
+    """Patterns (RE2) of paths under `/upstream` that load no model; see `patterns.py`."""
+    log_level: LogLevel = LogLevel.INFO
+    log_time_format: str = ""
+    log_to_stdout: LogTarget = LogTarget.PROXY
+    metrics_max_in_memory: int = 1000
+    capture_buffer: int = 5
+    """Megabytes; 0 for none."""
+    store_path: str | None = None
+    session_headers: tuple[str, ...] = ()
+    performance: Performance = Performance()
 
-    _aliased: Mapping[str, ModelId] = attrs.field(init=False, eq=False, repr=False)
+    names: Names = attrs.field(init=False, eq=False, repr=False)
 
-    @_aliased.default
-    def _index(self) -> Mapping[str, ModelId]:
-        # Of two models with one alias the first has it; `rules.py` lets none such through.
-        entries = [(alias, own) for own, model in self.models.items() for alias in model.aliases]
-        return dict(reversed(entries))
+    @names.default
+    def _index(self) -> Names:
+        return Names.of(
+            {own: model.aliases for own, model in self.models.items()},
+            {own: peer.models for own, peer in self.peers.items()},
+        )
 
     def resolve(self, name: str) -> ModelId | None:
         """Find the model that a client means by `name`: an id first, then an alias."""
-        own = ModelId(name)
-        return own if own in self.models else self._aliased.get(name)
+        return self.names.local(name)

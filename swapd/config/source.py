@@ -6,20 +6,26 @@ come to (`compose.py`).
 Rule 3: an empty file is an empty configuration; a list or a scalar is none.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import attrs
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
+from swapd.config import environment
 from swapd.config.compose import Composer, Hopeless
-from swapd.config.nodes import Kind, Node, Spot, spot_of, written_out
+from swapd.config.environment import LINE_END, FilledIn, Flaw, fill_in
+from swapd.config.nodes import TOP, Kind, Node, Spot, spot_of, written_out
 from swapd.config.problems import ConfigError, KeyPath, Located, Place, Problem
 from swapd.config.values import Tree
 
 # A thousand models fit; the parser takes some ten seconds for the worst file of this size.
 LARGEST_FILE = 1_048_576
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @attrs.frozen(eq=False)
@@ -42,8 +48,36 @@ class Source:
         return depth, Place(self.file, line, column)
 
 
-def read(path: Path) -> Source:
-    """Read one file."""
+def read(path: Path, environ: Mapping[str, str] = _NOTHING) -> Source:
+    """Read one file, with the values of these environment variables."""
+    return parse(_text(path), file=str(path), environ=environ)
+
+
+def lines_of(file: str) -> list[str]:
+    """Read the lines of a file, to show a mistake; none if it cannot be read."""
+    try:
+        return LINE_END.split(_text(Path(file)))
+    except ConfigError:
+        return []
+
+
+def parse(text: str, *, file: str, environ: Mapping[str, str] = _NOTHING) -> Source:
+    """Read a text as if it stood in `file`."""
+    try:
+        filled = fill_in(text, environ)
+    except environment.TooLong as long:
+        message = f"longer than {environment.LONGEST} characters with environment variables"
+        raise _fatal(message, Place(file)) from long
+    root, problems = _composed(filled, file)
+    tree = written_out(root)
+    if isinstance(tree, dict):
+        return Source(file, tree, root, tuple(problems))
+    if tree is None:
+        return Source(file, {}, Node(Kind.MAPPING), tuple(problems))
+    raise _fatal("a configuration must be a mapping of keys to values", Place(file, 1, 1))
+
+
+def _text(path: Path) -> str:
     file = str(path)
     try:
         with path.open("rb") as opened:
@@ -53,49 +87,58 @@ def read(path: Path) -> Source:
     if len(found) > LARGEST_FILE:
         raise _fatal(f"cannot read this file: larger than {LARGEST_FILE} bytes", Place(file))
     try:
-        text = found.decode("utf-8-sig")
+        return found.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
         before = found[: wrong.start].decode("utf-8", "replace")
         message = f"not UTF-8 text (byte 0x{found[wrong.start]:02x})"
         raise _fatal(message, Place(file, *_end_of(before))) from wrong
-    return parse(text, file=file)
 
 
-def parse(text: str, *, file: str) -> Source:
-    """Read a text as if it stood in `file`."""
-    composer = Composer(YAML(typ="safe", pure=True).parse(text))
+def _composed(filled: FilledIn, file: str) -> tuple[Node, list[Located]]:
+    composer = Composer(YAML(typ="safe", pure=True).parse(filled.text), filled)
     try:
         root = composer.document()
     except Hopeless as hopeless:
         raise _fatal(str(hopeless), Place(file, *hopeless.spot)) from hopeless
     except ReaderError as wrong:
         message = f"character U+{wrong.character:04X} is not allowed in YAML"
-        raise _fatal(message, Place(file, *_end_of(text[: wrong.position]))) from wrong
+        spot = filled.original(_end_of(filled.text[: wrong.position]))
+        raise _fatal(message, Place(file, *spot)) from wrong
     except YAMLError as wrong:
-        raise _fatal(*_syntax(wrong, file)) from wrong
+        # Without its value a reference may not be YAML: "[${env.KEY}]" is not.
+        if flaws := list(_outside_comments(filled)):
+            raise ConfigError(_flaw(flaw, file) for flaw in flaws) from wrong
+        message, spot = _syntax(wrong)
+        raise _fatal(message, Place(file, *filled.original(spot))) from wrong
     except (ValueError, OverflowError) as wrong:
         # ruamel asks for a character without looking whether "\\UFFFFFFFF" names one.
         message = "not YAML: an escape after this place names no character"
         raise _fatal(message, Place(file, *composer.reached)) from wrong
-    problems = tuple(Located(problem, Place(file, *spot)) for problem, spot in composer.problems)
-    tree = written_out(root)
-    if isinstance(tree, dict):
-        return Source(file, tree, root, problems)
-    if tree is None:
-        return Source(file, {}, Node(Kind.MAPPING), problems)
-    raise _fatal("a configuration must be a mapping of keys to values", Place(file, 1, 1))
+    return root, [Located(problem, Place(file, *spot)) for problem, spot in composer.problems]
 
 
-def _syntax(wrong: YAMLError, file: str) -> tuple[str, Place]:
+def _outside_comments(filled: FilledIn) -> Iterator[Flaw]:
+    lines = filled.text.splitlines()
+    for flaw in filled.flaws:
+        line, column = flaw.spot
+        if "#" not in (lines[line - 1][:column] if line <= len(lines) else ""):
+            yield flaw
+
+
+def _syntax(wrong: YAMLError) -> tuple[str, Spot]:
     if not isinstance(wrong, MarkedYAMLError):
-        return f"not YAML: {wrong}", Place(file, 1, 1)
+        return f"not YAML: {wrong}", TOP
     said = ", ".join(" ".join(part.split()) for part in (wrong.context, wrong.problem) if part)
     mark = wrong.problem_mark or wrong.context_mark
-    return f"not YAML: {said}", Place(file, mark.line + 1, mark.column + 1)
+    return f"not YAML: {said}", (mark.line + 1, mark.column + 1)
 
 
 def _end_of(before: str) -> Spot:
     return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+def _flaw(flaw: Flaw, file: str) -> Located:
+    return Located(Problem((), flaw.message), Place(file, *flaw.spot))
 
 
 def _fatal(message: str, place: Place) -> ConfigError:

@@ -10,8 +10,9 @@ from werkzeug.routing import BaseConverter
 
 from swapd import refusals
 from swapd.engine import Engine
-from swapd.manage.models import blueprint
+from swapd.manage import config, models
 from swapd.manage.replies import refused
+from swapd.reload import Reloader
 
 # Nothing here takes a large body.
 LARGEST_BODY = 1024 * 1024
@@ -24,7 +25,7 @@ class _Id(BaseConverter):
     part_isolating = False
 
 
-def make_app(engine: Engine) -> Any:
+def make_app(engine: Engine, reloader: Reloader) -> Any:
     """Make the ASGI app that answers everything that is not a model's own route."""
     app: Quart = QuartTrio("swapd")
     # Quart would cut a stream, and an unload, after a minute.
@@ -37,7 +38,8 @@ def make_app(engine: Engine) -> Any:
     # Ids may hold slashes, two in a row or one at the beginning among them.
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = _Id
-    app.register_blueprint(blueprint(engine))
+    app.register_blueprint(models.blueprint(engine))
+    app.register_blueprint(config.blueprint(reloader))
 
     @app.errorhandler(HTTPException)
     async def on_http_error(error: HTTPException) -> Response:

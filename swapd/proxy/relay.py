@@ -98,12 +98,12 @@ class Relay:
             try:
                 with self.engine.turn(model.id, revoke=revoke) as turn:
                     try:
-                        await self._exchange(turn, asked.request(model), answer)
+                        await self._exchange(turn, asked, answer)
                     except UpstreamUnreached:
                         # Once: a model that dies whenever it is ready must not hold up the queue.
                         if not await turn.again():
                             raise
-                        await self._exchange(turn, asked.request(model), answer)
+                        await self._exchange(turn, asked, answer)
             except Refused as refused:
                 refusal = refusals.of_reason(refused.reason, refused.retry_after)  # 3
             except UpstreamGone as gone:
@@ -117,9 +117,10 @@ class Relay:
         else:
             await answer.finish()
 
-    async def _exchange(self, turn: Turn, request: Request, answer: "_ToClient") -> None:
-        pool = await turn.granted()
-        async with pool.exchange(request) as upstream:
+    async def _exchange(self, turn: Turn, asked: "_Asked", answer: "_ToClient") -> None:
+        loaded = await turn.granted()
+        # Not sent as the model was when it was asked for: meanwhile a reload may have moved it.
+        async with loaded.pool.exchange(asked.request(loaded.model)) as upstream:
             await answer.pass_on(upstream)  # 5
 
 

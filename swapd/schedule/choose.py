@@ -2,12 +2,17 @@
 
 from typing import Protocol, assert_never
 
-from swapd.config.settings import SchedulerKind, Settings
+from swapd.config.kinds import SchedulerKind
+from swapd.config.settings import Settings
 from swapd.ids import ModelId
 from swapd.schedule.effects import Effect
 from swapd.schedule.events import Event
 from swapd.schedule.phase import Phase
 from swapd.schedule.serial import Serial
+
+
+class NoScheduler(Exception):
+    """The configuration asks for a scheduler that this version does not have."""
 
 
 class Scheduler(Protocol):
@@ -21,9 +26,14 @@ class Scheduler(Protocol):
 
 
 def choose(settings: Settings) -> Scheduler:
-    """Make the scheduler that the configuration asks for."""
+    """Make the scheduler that the configuration asks for, or raise `NoScheduler`."""
     match settings.scheduler:
         case SchedulerKind.SERIAL:
             return Serial(settings)
+        case SchedulerKind.FIFO:
+            raise NoScheduler(
+                "cannot serve: this version has no scheduler fifo yet; "
+                "set routing.scheduler.use to serial, or leave it out"
+            )
         case _:
             assert_never(settings.scheduler)

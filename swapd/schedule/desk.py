@@ -5,10 +5,12 @@ Rule 2: news of a run that is not on the desk any more changes nothing (S12).
 Rule 3: an impossible step is a bug and asserts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 
+from swapd.config.change import same_process
+from swapd.config.settings import Model
 from swapd.ids import ModelId, Order, Run, Ticket
 from swapd.schedule.phase import NEXT, Phase
 from swapd.schedule.reasons import Cause, Unkillable
@@ -23,18 +25,36 @@ class RunFacts:
     """One run that is not yet verified gone."""
 
     run: Run
-    model: ModelId
+    definition: Model
+    """What it serves as: the newest definition that its process fits."""
     phase: Phase = Phase.STARTING
     turn: int = 0
-    """How many turns it has given."""
+    """Counts the turns it has given, and the changes of its `ttl` while it was idle."""
     armed: bool = False
     """Whether an idle timer for the present turn number is ticking."""
+    stale: bool = False
+    """Whether its model is configured no more, or in a way that its process does not fit."""
     stuck: Unkillable | None = None
+    model: ModelId = attrs.field(init=False)
+
+    @model.default
+    def _id(self) -> ModelId:
+        return self.definition.id
 
     def move(self, phase: Phase) -> None:
         """Take one arrow of the table."""
         assert phase in NEXT[self.phase], f"{self.model}#{self.run}: {self.phase} to {phase}"
         self.phase = phase
+
+    def adopt(self, model: Model | None) -> None:
+        """Measure the run by what its model is now; an idle timer of another `ttl` is void."""
+        self.stale = model is None or not same_process(self.definition, model)
+        if model is None or self.stale:
+            return
+        if self.armed and model.ttl != self.definition.ttl:
+            self.turn += 1
+            self.armed = False
+        self.definition = model
 
 
 @attrs.define
@@ -95,9 +115,13 @@ class Desk:
         failure = self.failures.get(model)
         return failure.cause if failure and failure.backing_off else None
 
+    def serves(self, facts: RunFacts) -> bool:
+        """Say whether any request is served by the run."""
+        return facts.run in self.granted.values()
+
     def wanted(self, facts: RunFacts) -> bool:
         """Say whether any request waits for the run's model or is served by it."""
-        return facts.run in self.granted.values() or facts.model in self.waiting.values()
+        return self.serves(facts) or facts.model in self.waiting.values()
 
     def moved(self) -> Iterator[tuple[Ticket, int]]:
         """Say whose place in the queue is another than when last asked."""
@@ -109,9 +133,9 @@ class Desk:
 
     # Steps
 
-    def start(self, model: ModelId) -> RunFacts:
+    def start(self, model: Model) -> RunFacts:
         """Open a new run of a model that has none."""
-        assert self.run_of(model) is None, f"{model} runs already"
+        assert self.run_of(model.id) is None, f"{model.id} runs already"
         self._last_run += 1
         facts = RunFacts(Run(self._last_run), model)
         self.runs[facts.run] = facts
@@ -120,6 +144,7 @@ class Desk:
     def grant(self, ticket: Ticket, facts: RunFacts) -> None:
         """Give the waiting ticket a turn."""
         assert facts.phase is Phase.READY, f"{self}: ticket {ticket} granted"
+        assert not facts.stale, f"{self}: ticket {ticket} granted a stale run"
         del self.waiting[ticket]
         self.granted[ticket] = facts.run
         facts.turn += 1
@@ -154,6 +179,14 @@ class Desk:
         del self.runs[facts.run]
         for pending in self.orders.values():
             pending.discard(facts.run)
+
+    def adopt(self, old: Mapping[ModelId, Model], new: Mapping[ModelId, Model]) -> None:
+        """Measure all runs by the new definitions; forget how those that differ have failed."""
+        for facts in self.runs.values():
+            facts.adopt(new.get(facts.model))
+        for model in list(self.failures):
+            if old.get(model) != new.get(model):
+                del self.failures[model]
 
     def __repr__(self) -> str:
         serving = list(self.granted.values())

@@ -2,6 +2,7 @@
 
 import attrs
 
+from swapd.config.settings import Settings
 from swapd.ids import ModelId, Order, Run, Ticket
 from swapd.schedule.reasons import Cause
 
@@ -84,6 +85,13 @@ class UnloadAsked:
 
 
 @attrs.frozen
+class SettingsChanged:
+    """The configuration was loaded anew; from now on this is it."""
+
+    settings: Settings
+
+
+@attrs.frozen
 class StopAsked:
     """The daemon is going away."""
 
@@ -99,5 +107,6 @@ Event = (
     | IdleElapsed
     | BackOffElapsed
     | UnloadAsked
+    | SettingsChanged
     | StopAsked
 )

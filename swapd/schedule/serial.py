@@ -1,6 +1,6 @@
 """Strictly one after the other: exact arrival order, one request at a time, one model in memory.
 
-The rules S1 to S15 are the ones of `DESIGN.md`. After every event the whole desk is looked at
+The rules S1 to S16 are the ones of `DESIGN.md`. After every event the whole desk is looked at
 again and the next steps follow from what is true now; there is no record of a swap in progress
 that could go stale, and no wake-up that could be missed.
 
@@ -9,9 +9,10 @@ A settlement, in this order:
 1. who waits for something that cannot come is refused;
 2. the head of the queue is granted, if its model is ready and nothing else runs;
 3. places in the queue are told;
-4. if the head is not served: every other model is stopped, then the head's is started;
-5. models that nobody wants get an idle timer;
-6. unload orders whose models are gone are answered.
+4. stale runs, whose model was removed or changed, are stopped when they serve nobody;
+5. if the head is not served: every other model is stopped, then the head's is started;
+6. models that nobody wants get an idle timer;
+7. unload orders whose models are gone are answered.
 """
 
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ from swapd.schedule.events import (
     ModelStopped,
     ModelStuck,
     Returned,
+    SettingsChanged,
     StopAsked,
     UnloadAsked,
 )
@@ -94,7 +96,6 @@ class Serial:
             case Returned(ticket, model):
                 if ticket in desk.granted and ticket not in desk.revoked:
                     desk.take_back(ticket, model)
-                    yield from self._reject_all(ShuttingDown()) if desk.stopping else ()
             case ModelReady(run):
                 if (facts := desk.alive(run)) and facts.phase is Phase.STARTING:
                     facts.move(Phase.READY)
@@ -120,17 +121,15 @@ class Serial:
                     failure.backing_off = False
             case UnloadAsked(order, models):
                 yield from self._unload(order, models)
+            case SettingsChanged(settings):
+                desk.adopt(self._settings.models, settings.models)
+                self._settings = settings
             case StopAsked():
                 desk.stopping = True
-                yield from self._reject_all(ShuttingDown())
             case _:
                 assert_never(event)
 
     def _refusal(self, model: ModelId) -> Reason | None:
-        if model not in self._settings.models:
-            return UnknownModel(model)
-        if self._desk.stopping:
-            return ShuttingDown()
         if hopeless := self._hopeless(model):
             return hopeless
         limit = self._settings.serial.max_queue
@@ -138,6 +137,10 @@ class Serial:
 
     def _hopeless(self, model: ModelId) -> Reason | None:
         """Say why waiting for the model is no use at present."""
+        if model not in self._settings.models:
+            return UnknownModel(model)
+        if self._desk.stopping:
+            return ShuttingDown()
         if stuck := self._desk.stuck():
             return stuck
         if cause := self._desk.back_off(model):
@@ -158,7 +161,10 @@ class Serial:
 
     def _unload(self, order: Order, models: frozenset[ModelId]) -> Iterator[Effect]:
         desk = self._desk
-        named = models or frozenset(self._settings.models)
+        # All that runs, too: a stale run may be of a model that is configured no more.
+        named = models or self._settings.models.keys() | {
+            facts.model for facts in desk.runs.values()
+        }
         for model in named:
             desk.failures.pop(model, None)
         for ticket, model in list(desk.waiting.items()):
@@ -176,17 +182,13 @@ class Serial:
                 yield self._stop(facts)
         desk.orders[order] = {facts.run for facts in ending}
 
-    def _reject_all(self, reason: Reason) -> Iterator[Effect]:
-        for ticket in list(self._desk.waiting):
-            self._desk.depart(ticket)
-            yield Reject(ticket, reason)
-
     # Settling
 
     def _settle(self) -> Iterator[Effect]:
         yield from self._refuse_the_hopeless()
         yield from self._grant()
         yield from (Place(ticket, position) for ticket, position in self._desk.moved())
+        yield from self._stop_the_stale()
         yield from self._swap()
         yield from self._arm_idle()
         yield from self._answer_orders()
@@ -204,9 +206,14 @@ class Serial:
             return
         ticket, model = head
         facts = desk.run_of(model)
-        if facts and facts.phase is Phase.READY:
+        if facts and facts.phase is Phase.READY and not facts.stale:
             desk.grant(ticket, facts)
             yield Grant(ticket, facts.run)
+
+    def _stop_the_stale(self) -> Iterator[Effect]:
+        for facts in self._desk.runs.values():
+            if facts.stale and self._desk.alive(facts.run) and not self._desk.serves(facts):
+                yield self._stop(facts)
 
     def _swap(self) -> Iterator[Effect]:
         desk = self._desk
@@ -218,7 +225,7 @@ class Serial:
             if facts.model != model and desk.alive(facts.run):
                 yield self._stop(facts)
         if not desk.runs:
-            yield StartModel(model, desk.start(model).run)
+            yield StartModel(model, desk.start(self._settings.models[model]).run)
 
     def _stop(self, facts: RunFacts) -> StopModel:
         facts.move(Phase.STOPPING)
@@ -226,7 +233,7 @@ class Serial:
 
     def _arm_idle(self) -> Iterator[Effect]:
         for facts in self._desk.runs.values():
-            ttl = self._settings.models[facts.model].ttl
+            ttl = facts.definition.ttl
             if ttl > 0 and facts.phase is Phase.READY and not facts.armed:
                 if self._desk.wanted(facts):
                     continue

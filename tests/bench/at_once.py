@@ -7,6 +7,7 @@ promise is not what is measured there.
 """
 
 import argparse
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def main() -> None:
     words.add_argument("--listen", type=Address.parse, required=True)
     said = words.parse_args()
     options = Options(listen=said.listen)
-    serve(load([said.config]), options, announce=announce, choose=AtOnce)
+    loaded = load([said.config], os.environ)
+    serve(loaded, options, read=lambda before: before, announce=announce, choose=AtOnce)
 
 
 def announce(line: str) -> None:

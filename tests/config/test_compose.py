@@ -4,12 +4,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from swapd.config.compose import DEEPEST, Composer, Hopeless
+from swapd.config.environment import fill_in
 from swapd.config.nodes import Node, written_out
 
 
 def compose(text: str) -> Node:
     """Compose a text."""
-    return Composer(YAML(typ="safe", pure=True).parse(text)).document()
+    return Composer(YAML(typ="safe", pure=True).parse(text), fill_in(text, {})).document()
 
 
 def bomb(levels: int) -> str:
@@ -71,7 +72,8 @@ def test_what_nests_too_deep_is_refused(text: str) -> None:
 
 def test_mistakes_do_not_stop_composing() -> None:
     """One run of the program shows all that is to be corrected."""
-    composer = Composer(YAML(typ="safe", pure=True).parse("a: *x\nb: !y 1\nc: {d: 1, d: 2}"))
+    text = "a: *x\nb: !y 1\nc: {d: 1, d: 2}"
+    composer = Composer(YAML(typ="safe", pure=True).parse(text), fill_in(text, {}))
 
     assert written_out(composer.document()) == {"a": None, "b": "1", "c": {"d": 1}}
     assert [spot for _, spot in composer.problems] == [(1, 4), (2, 4), (3, 11)]

@@ -6,9 +6,9 @@ import pytest
 
 from swapd.config.decode import decode
 from swapd.config.problems import Problem
-from swapd.config.settings import LogLevel
 from swapd.config.values import BareKey, Value
-from swapd.config.written import WrittenModel, WrittenSettings
+from swapd.config.written import WrittenSettings
+from swapd.config.written_models import WrittenModel
 
 
 def mistakes(tree: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
@@ -48,7 +48,7 @@ def test_every_key_reaches_its_field() -> None:
     )
     assert (written.health_check_timeout, written.start_port) == (20, 6000)
     assert (written.global_ttl, written.unload_timeout) == (5, 7)
-    assert written.log_level is LogLevel.DEBUG
+    assert written.log_level == "Debug"
     assert written.routing.scheduler.settings.serial.max_queue == 3
 
 
@@ -129,15 +129,21 @@ def test_a_null_section_is_an_absent_one(section: str) -> None:
             id="place-after-null",
         ),
         pytest.param(
-            {"logLevel": "junk"},
-            ("logLevel",),
-            'expected one of debug, info, warn, error, got "junk"',
-            id="C019-D28",
+            {"logToStdout": ""},
+            ("logToStdout",),
+            'expected one of proxy, upstream, both, none, got ""',
+            id="C017",
+        ),
+        pytest.param(
+            {"profiles": {"p": ["a"]}},
+            ("profiles", "p"),
+            "expected a mapping with description and pins, got a list",
+            id="C331",
         ),
         pytest.param(
             {"routing": {"scheduler": {"use": "lifo"}}},
             ("routing", "scheduler", "use"),
-            'expected "serial", the only scheduler so far, got "lifo"',
+            'expected one of serial, fifo, got "lifo"',
             id="C260",
         ),
         pytest.param(
@@ -163,12 +169,12 @@ def test_a_value_of_the_wrong_type_is_told_with_its_path(
         ({"models": {"m": {"alias": []}}}, ("models", "m"), "alias", ', did you mean "aliases"?'),
         ({"models": {"m": {"aliasses": None}}}, ("models", "m"), "aliasses", '"aliases"?'),
         (
-            {"routing": {"router": {}}},
+            {"routing": {"groups": {}}},
             ("routing",),
-            "router",
-            "; known here, nearest first: scheduler",
+            "groups",
+            "; it belongs under routing.router.settings or at the top",
         ),
-        ({"macros": {}}, (), "macros", "; known here, nearest first: models, "),
+        ({"defs": {}}, (), "defs", 'notes and anchors go under keys that begin with "x-"'),
         ({"k" * 5000: 1}, (), "k" * 5000, "; known here, nearest first: "),
         ({BareKey("1"): 1}, (), "1", "; known here, nearest first: "),
     ],

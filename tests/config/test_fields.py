@@ -7,7 +7,7 @@ import pytest
 
 from swapd.config import fields
 from swapd.config.fields import Mistake
-from swapd.config.settings import LogLevel, SchedulerKind
+from swapd.config.kinds import LogTarget, SchedulerKind
 from swapd.config.values import Value
 
 
@@ -36,10 +36,22 @@ def test_a_boolean_has_many_words(word: Value, meant: bool) -> None:
 
 
 def test_names_are_found_by_their_spelling() -> None:
-    """A level is meant whatever its case; an empty scheduler is the default one."""
-    assert fields.log_level(" WARN ") is LogLevel.WARN
-    assert fields.scheduler("serial") is SchedulerKind.SERIAL
-    assert fields.scheduler("") is SchedulerKind.SERIAL
+    """C018: in another case it is another word."""
+    assert fields.word("both", LogTarget) is LogTarget.BOTH
+    assert fields.word("serial", SchedulerKind) is SchedulerKind.SERIAL
+
+
+def test_a_duration_needs_its_unit() -> None:
+    """C069: a number alone could be seconds, minutes or milliseconds."""
+    assert fields.duration("1m30s").seconds == 90
+
+
+def _target(value: Value) -> LogTarget:
+    return fields.word(value, LogTarget)
+
+
+def _scheduler(value: Value) -> SchedulerKind:
+    return fields.word(value, SchedulerKind)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +66,10 @@ def test_names_are_found_by_their_spelling() -> None:
         (fields.whole_number, 2**63, "of 64 bits"),
         (fields.boolean, "true", 'expected true or false, got "true"'),
         (fields.boolean, 1, "expected true or false, got 1"),
-        (fields.log_level, "junk", "expected one of debug, info, warn, error"),
-        (fields.scheduler, "fifo", 'only the scheduler "serial", not "fifo"'),
-        (fields.scheduler, "lifo", 'expected "serial"'),
+        (fields.duration, 6, "expected a duration such as 30s or 1m30s, got 6"),
+        (fields.duration, "1d", 'got "1d"'),
+        (_target, "Proxy", 'expected one of proxy, upstream, both, none, got "Proxy"'),
+        (_scheduler, "lifo", 'expected one of serial, fifo, got "lifo"'),
     ],
 )
 def test_a_refusal_says_what_was_expected_and_found(

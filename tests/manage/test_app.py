@@ -9,8 +9,10 @@ import trio
 from quart import Response, abort, request
 from quart.testing import WebsocketResponseError
 
+from swapd.config.load import Loaded
 from swapd.engine import Engine
 from swapd.manage.app import LARGEST_BODY, make_app
+from swapd.reload import Reloader
 from swapd.schedule.choose import choose
 from swapd.wire.pool import Pool
 from tests import stories
@@ -27,7 +29,8 @@ def app() -> Any:
         supervise=FakeModels(),
         open_pool=lambda model: Pool(model.origin),
     )
-    return make_app(engine)
+    reloader = Reloader(Loaded(settings), read=stories.unchanged, adopt=engine.adopt)
+    return make_app(engine, reloader)
 
 
 async def envelope(response: Response) -> tuple[int, str, str]:

@@ -7,6 +7,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from swapd.config.settings import Model, Origin
 from swapd.engine import FORGET_STALLED
 from swapd.front.connection import STALLED_READER
 from swapd.ids import ModelId
@@ -446,6 +447,44 @@ async def test_hanging_up_behind_pipelined_junk_is_noticed_too(autojump_clock):
         await first.leave()
         await trio.sleep(60)
         assert house.loads() == "a"
+
+
+def moved(model: Model) -> Model:
+    """Have the model answer at another port, under a path."""
+    origin = Origin("http", "127.0.0.1", 10, path="/new")
+    return attrs.evolve(model, origin=origin, proxy=str(origin))
+
+
+async def test_who_waits_through_a_reload_is_sent_to_where_the_model_is_now(autojump_clock):
+    """What it was resolved to is no more; who is being served is not disturbed."""
+    async with open_house("a") as house:
+        first, upstream = await in_turn(house, "a")
+        house.upstream.handler = echo
+        second = house.call()
+        await second.send(f"{CHAT}?x=1", {"model": "a"})
+        await wait_all_tasks_blocked()
+        await house.engine.adopt(stories.settings([moved(stories.model("a"))]))
+        await trio.sleep(60)
+        assert house.loads() == "a"
+        await upstream.chunk(b"data: 2\n\n")
+        assert await first.piece() == b"data: 2\n\n"
+        await first.leave()
+        reply = await second.reply()
+        assert house.loads() == "a a"
+        assert (reply.status, reply.json()["target"]) == (200, f"/new{CHAT}?x=1")
+
+
+async def test_who_waits_for_a_model_that_a_reload_removes_is_told_so(autojump_clock):
+    """In the words for a model that never was."""
+    async with open_house("a", "b") as house:
+        await in_turn(house, "b")
+        waiting = house.call()
+        await waiting.send(CHAT, {"model": "a"})
+        await wait_all_tasks_blocked()
+        await house.engine.adopt(stories.settings(["b"]))
+        reply = await waiting.reply()
+        assert (reply.status, reply.code) == (404, "model_not_found")
+        assert house.loads() == "b"
 
 
 async def endless(asked: Asked) -> None:

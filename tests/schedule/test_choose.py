@@ -3,9 +3,10 @@
 import attrs
 import pytest
 
-from swapd.config.settings import SchedulerKind, Settings
+from swapd.config.kinds import SchedulerKind
+from swapd.config.settings import Settings
 from swapd.ids import ModelId
-from swapd.schedule.choose import choose
+from swapd.schedule.choose import NoScheduler, choose
 from swapd.schedule.phase import Phase
 from swapd.schedule.reasons import QueueFull
 from swapd.schedule.serial import Serial
@@ -17,13 +18,18 @@ def test_serial_is_the_default():
     assert isinstance(choose(Settings()), Serial)
 
 
-@pytest.mark.parametrize("kind", SchedulerKind)
-def test_every_kind_makes_a_scheduler(kind):
-    """What the configuration accepts, the daemon can start with."""
-    scheduler = choose(attrs.evolve(settings(["a"]), scheduler=kind))
+def test_a_scheduler_tells_phases():
+    """Whatever is chosen, the pages ask it where a model stands."""
+    scheduler = choose(settings(["a"]))
     assert scheduler.phase(ModelId("a")) is Phase.STOPPED
     assert scheduler.handle(arrived(1, "a")) != []
     assert scheduler.phase(ModelId("a")) is Phase.STARTING
+
+
+def test_a_scheduler_that_is_not_there_yet_is_refused():
+    """Running in another order than the one asked for would be a lie."""
+    with pytest.raises(NoScheduler, match="to serial, or leave it out"):
+        choose(attrs.evolve(settings(["a"]), scheduler=SchedulerKind.FIFO))
 
 
 def test_the_scheduler_gets_its_settings():

@@ -1,11 +1,13 @@
 """The facts on the desk: records, answers, and asserts what cannot be."""
 
+import attrs
 import pytest
 
 from swapd.ids import ModelId, Order, Run, Ticket
 from swapd.schedule.desk import LONGEST_BACK_OFF, Desk, FailureFacts, RunFacts
 from swapd.schedule.phase import NEXT, Phase
 from swapd.schedule.reasons import Cause, Unkillable
+from tests.stories import model
 
 A, B = ModelId("a"), ModelId("b")
 BOOM = Cause("exited with code 1", exit_code=1)
@@ -15,9 +17,9 @@ def tickets(*numbers: int) -> list[Ticket]:
     return [Ticket(number) for number in numbers]
 
 
-def ready(desk: Desk, model: ModelId) -> RunFacts:
+def ready(desk: Desk, name: ModelId, *, ttl: float = 0.0) -> RunFacts:
     """Have a model loaded."""
-    facts = desk.start(model)
+    facts = desk.start(model(name, ttl=ttl))
     facts.move(Phase.READY)
     return facts
 
@@ -29,8 +31,8 @@ def test_the_head_is_who_arrived_first():
     """And nobody, if nobody waits."""
     desk = Desk()
     assert desk.head() is None
-    for ticket, model in zip(tickets(2, 1), (A, B), strict=True):
-        desk.waiting[ticket] = model
+    for ticket, name in zip(tickets(2, 1), (A, B), strict=True):
+        desk.waiting[ticket] = name
     assert desk.head() == (Ticket(2), A)
 
 
@@ -79,29 +81,29 @@ def test_a_model_is_wanted_by_who_waits_and_by_who_is_served():
 def test_runs_are_numbered_over_all_models():
     """S12: a number never comes back, so that old news finds nobody."""
     desk = Desk()
-    first, second = desk.start(A), desk.start(B)
+    first, second = desk.start(model(A)), desk.start(model(B))
     assert (first.run, second.run) == (Run(1), Run(2))
     first.move(Phase.STOPPING)
     desk.gone(first)
-    assert desk.start(A).run == Run(3)
+    assert desk.start(model(A)).run == Run(3)
     assert desk.alive(Run(1)) is None
 
 
 def test_a_model_has_one_run_at_a_time():
     """Rule 3: two processes of one model would fight for its port."""
     desk = Desk()
-    facts = desk.start(A)
+    facts = desk.start(model(A))
     facts.move(Phase.STOPPING)
     assert desk.run_of(A) is facts
     with pytest.raises(AssertionError, match="a runs already"):
-        desk.start(A)
+        desk.start(model(A))
 
 
 @pytest.mark.parametrize("phase", Phase)
 def test_a_run_moves_along_the_arrows_and_nowhere_else(phase):
     """Rule 3: an impossible step is a bug, and better seen than carried on with."""
     for after in Phase:
-        facts = RunFacts(Run(1), A, phase)
+        facts = RunFacts(Run(1), model(A), phase)
         if after in NEXT[phase]:
             facts.move(after)
             assert facts.phase is after
@@ -113,7 +115,7 @@ def test_a_run_moves_along_the_arrows_and_nowhere_else(phase):
 def test_only_what_has_not_begun_to_end_is_alive():
     """What is on its way out is not stopped twice, nor granted."""
     desk = Desk()
-    facts = desk.start(A)
+    facts = desk.start(model(A))
     for phase, alive in [(Phase.READY, True), (Phase.STOPPING, False), (Phase.FAILED, False)]:
         facts.move(phase)
         assert (desk.alive(facts.run) is facts) is alive
@@ -124,7 +126,7 @@ def test_a_grant_needs_a_ready_model_and_a_waiting_ticket():
     desk = Desk()
     desk.waiting[Ticket(1)] = A
     with pytest.raises(AssertionError, match="ticket 1"):
-        desk.grant(Ticket(1), desk.start(A))
+        desk.grant(Ticket(1), desk.start(model(A)))
     with pytest.raises(KeyError):
         desk.grant(Ticket(2), ready(desk, B))
 
@@ -163,6 +165,61 @@ def test_an_order_waits_for_no_run_that_is_gone():
     assert desk.orders == {Order(1): {second.run}, Order(2): set()}
 
 
+# What is configured
+
+
+def test_a_run_is_stale_while_its_process_does_not_fit_what_is_configured():
+    """Also one that is ending; and a change that is taken back before it ended costs no load."""
+    desk = Desk()
+    facts, other = ready(desk, A), ready(desk, B)
+    before = {A: model(A), B: model(B)}
+    for after in ({B: model(B)}, {A: model(A, cmd="new"), B: model(B)}):
+        desk.adopt(before, after)
+        assert (facts.stale, other.stale) == (True, False)
+        desk.waiting[Ticket(1)] = A
+        with pytest.raises(AssertionError, match="stale"):
+            desk.grant(Ticket(1), facts)
+        desk.adopt(after, before)
+        assert not facts.stale
+
+
+def test_a_run_that_fits_serves_as_the_newest_definition():
+    """Its next idle timer is of the newest `ttl`; a stale one goes by what it was."""
+    desk = Desk()
+    facts = ready(desk, A)
+    newer = model(A, ttl=5)
+    desk.adopt({A: model(A)}, {A: newer})
+    assert facts.definition is newer
+    desk.adopt({A: newer}, {A: model(A, cmd="new", ttl=7)})
+    assert facts.definition is newer
+
+
+def test_an_idle_timer_is_void_when_its_ttl_has_changed_and_only_then():
+    """The timer rings all the same, for a turn that is no more."""
+    desk = Desk()
+    facts = ready(desk, A, ttl=300)
+    facts.armed = True
+    old = {A: facts.definition}
+    desk.adopt(old, dict(old))
+    assert (facts.turn, facts.armed) == (0, True)
+    desk.adopt(old, {A: model(A, ttl=60)})
+    assert (facts.turn, facts.armed) == (1, False)
+    desk.adopt({A: model(A, ttl=60)}, {A: model(A, ttl=30)})
+    assert (facts.turn, facts.armed) == (1, False)
+
+
+def test_failures_are_of_one_definition():
+    """Whoever edits a model has mended it, perhaps; whoever edits another one has not."""
+    desk = Desk()
+    for name in (A, B):
+        desk.failures[name] = FailureFacts(2, BOOM, backing_off=True)
+    before = {A: model(A), B: model(B)}
+    desk.adopt(before, {A: model(A), B: attrs.evolve(model(B), health_timeout=600.0)})
+    assert list(desk.failures) == [A]
+    desk.adopt(before, {})
+    assert desk.failures == {}
+
+
 # What failed
 
 
@@ -170,7 +227,7 @@ def test_a_failed_load_counts_and_a_crash_does_not():
     """S5: a model that served before it crashed is no hopeless case."""
     desk = Desk()
     assert desk.broke(ready(desk, A), BOOM) is None
-    failure = desk.broke(desk.start(B), BOOM)
+    failure = desk.broke(desk.start(model(B)), BOOM)
     assert failure == FailureFacts(1, BOOM)
     assert desk.failures == {B: failure}
 
@@ -179,7 +236,7 @@ def test_the_second_failure_in_a_row_opens_a_back_off():
     """The first may be bad luck."""
     desk = Desk()
     for attempt in (1, 2):
-        facts = desk.start(A)
+        facts = desk.start(model(A))
         failure = desk.broke(facts, BOOM)
         assert failure is not None
         assert (failure.attempt, failure.backing_off) == (attempt, attempt == 2)
@@ -200,7 +257,7 @@ def test_it_describes_itself_in_a_line():
     desk = Desk()
     assert repr(desk) == "<Desk 0 waiting>"
     facts = ready(desk, A)
-    desk.start(B)
+    desk.start(model(B))
     desk.waiting |= {Ticket(1): A, Ticket(2): B}
     desk.grant(Ticket(1), facts)
     assert repr(desk) == "<Desk a ready 1 serving, b starting 0 serving, 1 waiting>"

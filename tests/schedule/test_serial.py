@@ -1,5 +1,6 @@
-"""serial: the rows of the Go test that it comes from, then S1 to S15, then random worlds."""
+"""serial: the rows of the Go test that it comes from, then S1 to S16, then random worlds."""
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from swapd.schedule.reasons import (
     Unkillable,
     UnknownModel,
 )
+from tests import stories
 from tests.stories import (
     BOOM,
     Story,
@@ -34,6 +36,7 @@ from tests.stories import (
     returned,
     revoke,
     serial,
+    settings_changed,
     start,
     stop,
     stop_asked,
@@ -42,9 +45,10 @@ from tests.stories import (
     unload_asked,
     unloaded,
 )
-from tests.worlds import World, acts
+from tests.worlds import World, acts, editions
 
 A, B = ModelId("a"), ModelId("b")
+NEW_A = stories.model("a", cmd="a --new")
 
 
 # The seed, one test a row
@@ -73,7 +77,7 @@ def test_seed_evicts_every_other_model():
     """One model in memory is the scheduler's own promise, whatever else came to run."""
     scheduler = serial("a", "x", "y")
     for other in ("x", "y"):
-        scheduler._desk.start(ModelId(other)).move(Phase.READY)
+        scheduler._desk.start(stories.model(other)).move(Phase.READY)
     story = Story(scheduler)
 
     story.tell(arrived(1, "a")).expect(place(1, 1), stop(1), stop(2))
@@ -196,8 +200,8 @@ def test_s2_unknown_model_is_refused_while_another_is_busy():
 def test_s3_head_needs_its_model_ready_and_nothing_else_running():
     """A ready model is not enough while another one still occupies memory."""
     scheduler = serial("a", "x")
-    scheduler._desk.start(A).move(Phase.READY)
-    scheduler._desk.start(ModelId("x")).move(Phase.READY)
+    scheduler._desk.start(stories.model("a")).move(Phase.READY)
+    scheduler._desk.start(stories.model("x")).move(Phase.READY)
     story = Story(scheduler)
 
     story.tell(arrived(1, "a")).expect(place(1, 1), stop(2))
@@ -537,11 +541,270 @@ def test_the_first_answer_to_an_arrival_is_its_own():
         assert first.ticket == ticket
 
 
+# S16: a reload
+
+
+def test_s16_the_new_settings_are_used_from_then_on():
+    """A model that was added can be asked for; one that was removed is nobody's."""
+    story = Story(serial("a"))
+    story.tell(settings_changed("b")).expect()
+    story.tell(arrived(1, "a")).expect(reject(1, UnknownModel(A)))
+    story.tell(arrived(2, "b")).expect(place(2, 1), start("b", 1))
+
+
+@pytest.mark.parametrize("after", [[], [NEW_A]], ids=["removed", "changed"])
+def test_s16_a_stale_run_finishes_what_it_serves_and_is_stopped_then(after):
+    """An answer is not cut for an edit in a file, nor does the old process serve anybody else."""
+    story = ready_story("a", ttl=300)
+    story.tell(arrived(1, "a")).expect(grant(1, 1))
+    story.tell(settings_changed(*after)).expect()
+    story.tell(departed(1)).expect(stop(1))
+    story.tell(stopped(1)).expect()
+    assert story.scheduler.phase(A) is Phase.STOPPED
+
+
+@pytest.mark.parametrize("after", [[], [NEW_A]], ids=["removed", "changed"])
+def test_s16_a_stale_run_that_serves_nobody_is_stopped_at_once(after):
+    """Nobody would ever stop it else: its idle timer may be days away, or none."""
+    story = ready_story("a")
+    story.tell(settings_changed(*after)).expect(stop(1))
+    story.tell(stopped(1)).expect()
+
+
+def test_s16_a_stale_run_is_stopped_while_it_starts_too():
+    """Its request waits for the new definition, which may be why the file was edited."""
+    story = Story(serial("a"))
+    story.tell(arrived(1, "a")).expect(place(1, 1), start("a", 1))
+    story.tell(settings_changed(NEW_A)).expect(stop(1))
+    story.tell(ready(1)).expect()
+    story.tell(stopped(1)).expect(start("a", 2))
+    story.tell(ready(2)).expect(grant(1, 2))
+
+
+def test_s16_an_unchanged_run_stays_loaded_and_keeps_its_turn():
+    """A reload costs nobody anything whose model it does not touch."""
+    story = ready_story("a", "b")
+    story.tell(arrived(1, "a")).tell(arrived(2, "a"))
+    renamed = attrs.evolve(stories.model("a"), description="the good one")
+    story.tell(settings_changed(renamed, "c")).expect()
+    story.tell(departed(1)).expect(grant(2, 1))
+
+
+def test_s16_an_unchanged_load_goes_on():
+    """Whoever waits for it has waited long enough."""
+    story = Story(serial("a", "b"))
+    story.tell(arrived(1, "a")).expect(place(1, 1), start("a", 1))
+    story.tell(settings_changed("a")).expect()
+    story.tell(ready(1)).expect(grant(1, 1))
+
+
+def test_s16_a_changed_ttl_arms_the_idle_timer_anew_and_the_old_one_rings_for_nobody():
+    """There is no taking back of a timer; its turn number is no more."""
+    story = Story(serial("a", ttl=300))
+    story.tell(arrived(1, "a")).tell(ready(1))
+    story.tell(departed(1)).expect(arm_idle(1, 300, turn=1))
+    story.tell(settings_changed("a", ttl=60)).expect(arm_idle(1, 60, turn=2))
+    story.tell(idle_elapsed(1, 1)).expect()
+    story.tell(idle_elapsed(1, 2)).expect(stop(1))
+
+
+def test_s16_a_ttl_that_was_taken_away_keeps_the_model():
+    """The timer that ticks already is a thing of the past; and one that comes anew is armed."""
+    story = Story(serial("a", ttl=300))
+    story.tell(arrived(1, "a")).tell(ready(1)).tell(departed(1))
+    story.tell(settings_changed("a")).expect()
+    story.tell(idle_elapsed(1, 1)).expect()
+    story.tell(settings_changed("a", ttl=60)).expect(arm_idle(1, 60, turn=2))
+
+
+def test_s16_the_same_ttl_keeps_its_timer():
+    """Whoever saves the file every minute must not keep every model in memory."""
+    story = Story(serial("a", ttl=300))
+    story.tell(arrived(1, "a")).tell(ready(1)).tell(departed(1))
+    story.tell(settings_changed("a", "b", ttl=300)).expect()
+    story.tell(idle_elapsed(1, 1)).expect(stop(1))
+
+
+def test_s16_a_ttl_that_changes_under_a_served_request_counts_from_its_end():
+    """A long answer is use, not idleness."""
+    story = ready_story("a", ttl=300)
+    story.tell(arrived(1, "a")).tell(settings_changed("a", ttl=60)).expect()
+    story.tell(departed(1)).expect(arm_idle(1, 60, turn=2))
+
+
+def test_s16_who_waits_for_a_removed_model_is_refused():
+    """It would wait for ever; the others move up."""
+    story = ready_story("a", "b")
+    for ticket, name in enumerate("abab", start=1):
+        story.tell(arrived(ticket, name))
+    unknown = UnknownModel(B)
+    story.tell(settings_changed("a")).expect(reject(2, unknown), reject(4, unknown), place(3, 1))
+
+
+def test_s16_a_removed_load_is_stopped_with_its_request_refused():
+    """And the next in the queue gets its turn."""
+    story = Story(serial("a", "b"))
+    story.tell(arrived(1, "a")).tell(arrived(2, "b"))
+    story.tell(settings_changed("b")).expect(reject(1, UnknownModel(A)), place(2, 1), stop(1))
+    story.tell(stopped(1)).expect(start("b", 2))
+
+
+def test_s16_who_waits_for_a_changed_model_gets_its_new_definition():
+    """The old process is at the head's own model, and is stopped all the same, and gone first."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).tell(arrived(2, "a"))
+    story.tell(settings_changed(NEW_A)).expect()
+    story.tell(departed(1)).expect(stop(1))
+    story.tell(arrived(3, "a")).expect(place(3, 2))
+    story.tell(stopped(1)).expect(start("a", 2))
+    story.tell(ready(2)).expect(grant(2, 2), place(3, 1))
+
+
+def test_s16_failures_of_a_changed_model_are_forgotten():
+    """Whoever has mended its definition need not wait for a timer, which rings for nobody."""
+    story = Story(serial("a"))
+    for run in (1, 2):
+        story.tell(arrived(run, "a")).tell(broke(run)).tell(stopped(run))
+    story.tell(settings_changed(NEW_A)).expect()
+    story.tell(back_off_elapsed("a", 2)).expect()
+    story.tell(arrived(3, "a")).expect(place(3, 1), start("a", 3))
+    story.tell(broke(3)).expect(reject(3, LoadFailed(A, BOOM)))
+
+
+def test_s16_failures_of_a_removed_model_are_forgotten():
+    """When it comes back, it comes back as new."""
+    story = Story(serial("a"))
+    for run in (1, 2):
+        story.tell(arrived(run, "a")).tell(broke(run)).tell(stopped(run))
+    story.tell(settings_changed()).tell(settings_changed("a"))
+    story.tell(arrived(3, "a")).expect(place(3, 1), start("a", 3))
+
+
+def test_s16_failures_of_a_model_that_is_as_before_are_remembered():
+    """Touching the file mends nothing."""
+    story = Story(serial("a"))
+    for run in (1, 2):
+        story.tell(arrived(run, "a")).tell(broke(run)).tell(stopped(run))
+    story.tell(settings_changed("a", "b")).expect()
+    story.tell(arrived(3, "a")).expect(reject(3, BackingOff(A, BOOM)))
+
+
+def test_s16_a_stale_load_that_breaks_is_no_failure_of_the_new_definition():
+    """It was told to stop; what it says meanwhile fails nobody."""
+    story = Story(serial("a"))
+    story.tell(arrived(1, "a")).tell(settings_changed(NEW_A)).expect(stop(1))
+    story.tell(broke(1)).expect()
+    story.tell(stopped(1)).expect(start("a", 2))
+    story.tell(broke(2)).expect(reject(1, LoadFailed(A, BOOM)))
+
+
+@pytest.mark.parametrize("after", [["b"], [NEW_A, "b"]], ids=["removed", "changed"])
+def test_s16_a_stale_run_may_be_anything_on_its_way_out(after):
+    """No lookup of what is configured no more ever fails, whatever else happens meanwhile."""
+    story = ready_story("a", "b", ttl=300)
+    story.tell(arrived(1, "a")).tell(settings_changed(*after, ttl=60)).expect()
+    story.tell(arrived(2, "b")).expect(place(2, 1))
+    for late in (ready(1), idle_elapsed(1, 1), idle_elapsed(1, 2), back_off_elapsed("a", 1)):
+        story.tell(late).expect()
+    story.tell(broke(1)).expect()
+    story.tell(departed(1)).expect()
+    story.tell(stopped(1)).expect(start("b", 2))
+
+
+def test_s16_max_queue_is_for_new_arrivals_only():
+    """Nobody who was let in is thrown out."""
+    story = Story(serial("a"))
+    for ticket in (1, 2, 3):
+        story.tell(arrived(ticket, "a"))
+    story.tell(settings_changed("a", max_queue=2)).expect()
+    story.tell(arrived(4, "a")).expect(reject(4, QueueFull(2)))
+    story.tell(ready(1)).expect(grant(1, 1), place(2, 1), place(3, 2))
+    story.tell(arrived(5, "a")).expect(reject(5, QueueFull(2)))
+    story.tell(settings_changed("a", max_queue=3)).expect()
+    story.tell(arrived(6, "a")).expect(place(6, 3))
+
+
+@pytest.mark.parametrize("named", [["a"], []], ids=["by name", "all"])
+def test_s16_a_stale_run_of_a_removed_model_can_be_unloaded(named):
+    """Its request ends, and the order is answered when the process is gone."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).tell(settings_changed("b")).expect()
+    story.tell(unload_asked(1, *named)).expect(revoke(1, ModelUnloaded(A)), stop(1))
+    story.tell(departed(1)).expect()
+    story.tell(stopped(1)).expect(unloaded(1))
+
+
+def test_s16_an_order_outlives_the_removal_of_what_it_waits_for():
+    """It was given for a process, and that still has to go."""
+    story = ready_story("a")
+    story.tell(unload_asked(1, "a")).expect(stop(1))
+    story.tell(settings_changed("b")).expect()
+    story.tell(unload_asked(2)).expect()
+    story.tell(stopped(1)).expect(unloaded(1), unloaded(2))
+
+
+def test_s16_a_stuck_run_of_a_removed_model_stays_known():
+    """It still sits in memory: nothing is loaded on top of it, and its phase can be asked for."""
+    story = ready_story("a")
+    story.tell(settings_changed("b")).expect(stop(1))
+    assert story.scheduler.phase(A) is Phase.STOPPING
+    story.tell(stuck(1)).expect()
+    assert story.scheduler.phase(A) is Phase.FAILED
+    why = Unkillable(A, "pid 7 survived SIGKILL")
+    story.tell(arrived(1, "b")).expect(reject(1, why))
+    story.tell(settings_changed("a", "b")).expect()
+    story.tell(arrived(2, "a")).expect(reject(2, why))
+    story.tell(stopped(1)).expect()
+    story.tell(arrived(3, "a")).expect(place(3, 1), start("a", 2))
+
+
+def test_s16_a_request_returned_to_a_removed_model_is_refused():
+    """There is nobody left that it could wait for."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).tell(broke(1)).tell(settings_changed("b"))
+    story.tell(returned(1, "a")).expect(reject(1, UnknownModel(A)))
+
+
+def test_s16_a_request_returned_to_a_changed_model_gets_its_new_definition():
+    """It keeps its place, and waits until the dead process is swept."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).tell(broke(1)).tell(settings_changed(NEW_A)).expect()
+    story.tell(returned(1, "a")).expect(place(1, 1))
+    story.tell(stopped(1)).expect(start("a", 2))
+    story.tell(ready(2)).expect(grant(1, 2))
+
+
+def test_s16_a_change_that_is_taken_back_in_time_costs_no_load():
+    """The process fits again what is configured, and nobody has told it to stop."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).tell(arrived(2, "a"))
+    story.tell(settings_changed(NEW_A)).tell(settings_changed("a")).expect()
+    story.tell(departed(1)).expect(grant(2, 1))
+
+
+def test_s16_a_change_that_is_taken_back_too_late_loads_anew():
+    """A process that was told to stop does."""
+    story = ready_story("a")
+    story.tell(settings_changed(NEW_A)).expect(stop(1))
+    story.tell(settings_changed("a")).expect()
+    story.tell(arrived(1, "a")).expect(place(1, 1))
+    story.tell(stopped(1)).expect(start("a", 2))
+
+
+def test_s16_a_reload_while_stopping_admits_nobody():
+    """Both hold: what is stale ends, and nothing starts."""
+    story = ready_story("a")
+    story.tell(stop_asked()).expect()
+    story.tell(settings_changed(NEW_A)).expect(stop(1))
+    story.tell(arrived(1, "a")).expect(reject(1, ShuttingDown()))
+    story.tell(stopped(1)).expect()
+
+
 @settings(max_examples=2000, deadline=None)
 @given(st.lists(acts(), max_size=40), st.integers(1, 6), st.sampled_from([0.0, 5.0]))
 def test_random_worlds_keep_every_promise(story, max_queue, ttl):
     """Whatever clients, models and operators do, in any order: see `worlds.py` for the list."""
-    world = World(serial("a", "b", "c", ttl=ttl, max_queue=max_queue))
+    world = World(editions(ttl=ttl, max_queue=max_queue))
     for act in story:
         world.do(act)
     world.drain()

@@ -1,0 +1,66 @@
+"""What differs between two configurations, and which models it restarts.
+
+A model's process goes on as long as what it was started with, and how it is reached and stopped,
+stay the same. All else of a model (its name, its `ttl`, what is done to its requests, …) is
+swapd's own business and changes under a running process.
+"""
+
+import attrs
+
+from swapd.config.settings import Model, Settings
+from swapd.ids import ModelId
+
+
+@attrs.frozen
+class Changes:
+    """Every model of either configuration, once, sorted by id."""
+
+    unchanged: tuple[ModelId, ...] = ()
+    """Those whose process goes on, also if something else about them has changed."""
+    restart: tuple[ModelId, ...] = ()
+    removed: tuple[ModelId, ...] = ()
+    added: tuple[ModelId, ...] = ()
+    needs_daemon_restart: tuple[str, ...] = ()
+    """Paths of settings that take effect when the daemon is started again."""
+
+
+def compare(old: Settings, new: Settings) -> Changes:
+    """Say what becomes of each model."""
+    kept = sorted(old.models.keys() & new.models.keys())
+    same = {model for model in kept if same_process(old.models[model], new.models[model])}
+    return Changes(
+        unchanged=tuple(model for model in kept if model in same),
+        restart=tuple(model for model in kept if model not in same),
+        removed=tuple(sorted(old.models.keys() - new.models.keys())),
+        added=tuple(sorted(new.models.keys() - old.models.keys())),
+    )
+
+
+def fixed(began: Settings, now: Settings) -> tuple[str, ...]:
+    """Name what a daemon that began with `began` cannot take up while it runs."""
+    return tuple(
+        path
+        for path, before, after in (
+            ("logToStdout", began.log_to_stdout, now.log_to_stdout),
+            ("routing.scheduler.use", began.scheduler, now.scheduler),
+            ("store.path", began.store_path, now.store_path),
+        )
+        if before != after
+    )
+
+
+def same_process(old: Model, new: Model) -> bool:
+    """Say whether a running process of `old` can go on serving as `new`."""
+    return _process(old) == _process(new)
+
+
+def _process(model: Model) -> tuple[object, ...]:
+    return (
+        model.id,
+        model.argv,
+        model.env,
+        model.origin,
+        model.proxy,
+        model.check_endpoint,
+        model.stop_argv,
+    )

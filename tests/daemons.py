@@ -1,0 +1,307 @@
+"""Whole daemons for tests: a real process, real sockets, and an account of what is left.
+
+    async with serving(tmp_path, pretend("a")) as daemon:
+        reply = await daemon.chat("a")
+
+Rule 1: whatever a test does, nothing outlives it; what a daemon leaves behind fails the test.
+Rule 2: a test waits for facts: a line of the log, an answer, a process that has ended.
+"""
+
+import json
+import os
+import re
+import secrets
+import shlex
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+
+from tests.house import Caller, Reply
+from tests.processes import CHILD, Lines, alive, dead
+
+ROOT = Path(__file__).parents[1]
+
+CHAT = "/v1/chat/completions"
+
+# A start takes half a second; this is for a machine with other things to do.
+PATIENCE = 25.0
+
+# Carried by the daemon and by everything that it starts, so that nothing can hide.
+MARK = "SWAPD_TEST_MARK"
+
+# What the log puts in front of a message.
+STAMP = re.compile(rb"[-\d]{10} [:\d]{8} [A-Z]+ +")
+
+# One event, and then nothing more until somebody ends it.
+ENDLESS: Mapping[str, Any] = {"stream": True, "chunks": 2, "interval": 1000}
+
+
+Configured = tuple[str, Mapping[str, Any]]
+
+
+@attrs.define
+class Daemon:
+    """A running `swapd serve`."""
+
+    process: trio.Process
+    address: str
+    """Where it says that it listens."""
+    log: Lines
+    """Its messages, without time and level."""
+    mark: str
+    trust: Path | None
+    config: Path
+    """Its configuration."""
+    common: Mapping[str, Any]
+    """What stands there beside the models."""
+    logged: trio.Event = attrs.field(factory=trio.Event)
+    """Set when nobody can write to the log any more."""
+    callers: list[Caller] = attrs.field(factory=list)
+
+    # Asking
+
+    async def call(self) -> Caller:
+        """Connect a client."""
+        return self._caller(await self._connect())
+
+    async def direct(self, model: str) -> Caller:
+        """Connect a client to the model itself, which has to be loaded."""
+        [port] = [
+            int(running["proxy"].rpartition(":")[2])
+            for running in (await self.get("/running")).json()["running"]
+            if running["model"] == model
+        ]
+        return self._caller(await trio.open_tcp_stream("127.0.0.1", port))
+
+    async def get(self, path: str, *, method: str = "GET") -> Reply:
+        """Ask once, on a connection of its own."""
+        caller = await self.call()
+        await caller.send(path, method=method)
+        reply = await caller.reply()
+        await caller.leave()
+        return reply
+
+    async def chat(self, model: str) -> Reply:
+        """Have the model answer once."""
+        caller = await self.call()
+        await caller.send(CHAT, {"model": model})
+        reply = await caller.reply()
+        await caller.leave()
+        return reply
+
+    async def stream(self, model: str, **wish: float) -> Caller:
+        """Answer with a caller that has had the first event, of a stream without an end."""
+        caller = await self.call()
+        await caller.send(CHAT, {"model": model, **ENDLESS, **wish})
+        assert (await caller.head()).status_code == 200
+        assert await caller.piece() == b'data: {"n": 0}\n\n'
+        return caller
+
+    async def queue(self, model: str) -> Caller:
+        """Send a request, and come back when it has its place in the queue."""
+        caller = await self.call()
+        await caller.send("/health")
+        await caller.reply()
+        await caller.send(CHAT, {"model": model})
+        await self.settled()
+        return caller
+
+    async def settled(self) -> None:
+        """Come back when all that was sent or closed before has been noticed.
+
+        Nothing says so; but sockets are read in the order in which they become readable, and two
+        connections, each accepted, read and answered afterwards, take many more steps.
+        """
+        for _ in range(2):
+            await self.get("/health")
+
+    async def refuses_connections(self) -> None:
+        """Wait until nobody can connect any more."""
+        with suppress(OSError):
+            while True:
+                await (await self.call()).leave()
+
+    async def pid_of(self, model: str) -> int:
+        """Ask the model itself for its process id."""
+        caller = await self.direct(model)
+        await caller.send("/pid")
+        return int((await caller.reply()).body)
+
+    # Configuring
+
+    def configure(self, *models: Configured) -> None:
+        """Write another configuration, in one step."""
+        write_config(self.config, {**self.common, "models": dict(models)})
+
+    async def reload(self, *, dry_run: bool = False) -> Any:
+        """Have it taken up; answer with what that did."""
+        query = "?dry_run=1" if dry_run else ""
+        reply = await self.get(f"/api/config/reload{query}", method="POST")
+        assert reply.status == 200, reply.body
+        return reply.json()
+
+    # Ending
+
+    async def end(self, number: signal.Signals) -> None:
+        """Have it stop in order, with all of its log."""
+        self.process.send_signal(number)
+        assert await self.ended() == 0
+
+    async def ended(self) -> int:
+        """Wait for the end of the daemon and of its log; answer with the exit code."""
+        code = await self.process.wait()
+        await self.logged.wait()
+        return code
+
+    def told(self, *words: str) -> list[str]:
+        """Answer with the messages that begin with one of these words."""
+        messages = self.log.data.decode().splitlines()
+        return [message for message in messages if message.split(maxsplit=1)[0] in words]
+
+    def left(self) -> list[int]:
+        """List every living process that the daemon is, has started, or has made start."""
+        wanted = f"{MARK}={self.mark}".encode()
+        found = []
+        for name in filter(str.isdecimal, os.listdir("/proc")):
+            # A process that ends while we look is not there any more, which is the answer.
+            with suppress(OSError):
+                if wanted in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
+                    found.append(int(name))
+        return list(filter(alive, found))
+
+    async def _connect(self) -> trio.abc.Stream:
+        scheme, _, rest = self.address.partition(":")
+        if scheme == "unix":
+            return await trio.open_unix_socket(rest)
+        host, _, port = rest.removeprefix("//").rpartition(":")
+        plain = await trio.open_tcp_stream(host, int(port))
+        if scheme == "http":
+            return plain
+        context = ssl.create_default_context(cafile=self.trust)
+        return trio.SSLStream(plain, context, server_hostname=host, https_compatible=True)
+
+    def _caller(self, stream: trio.abc.Stream) -> Caller:
+        caller = Caller(stream, [])
+        self.callers.append(caller)
+        return caller
+
+
+def pretend(name: str, *flags: str, **options: object) -> Configured:
+    """Configure a pretend model server, on a port of its own or that of its `proxy`."""
+    proxy = str(options.get("proxy", "http://127.0.0.1:${PORT}"))
+    port = proxy.rpartition(":")[2]
+    argv = (sys.executable, "-I", "-S", str(CHILD), "--name", name, "--port", port, *flags)
+    return name, {"cmd": shlex.join(argv), "proxy": proxy, **options}
+
+
+def llama(name: str) -> Configured:
+    """Configure a tiny model behind llama.cpp's own server."""
+    argv = (sys.executable, "-m", "swapd.demo", name, "--port", "${PORT}")
+    return name, {"cmd": shlex.join(argv)}
+
+
+@asynccontextmanager
+async def serving(
+    tmp_path: Path,
+    *models: Configured,
+    listen: str = "127.0.0.1:0",
+    args: tuple[str, ...] = (),
+    env: Mapping[str, str] | None = None,
+    log: str = "info",
+    trust: Path | None = None,
+    ports: int | None = None,
+) -> AsyncIterator[Daemon]:
+    """Run a daemon. If the test does not end it, it is told to, and must; nothing may be left.
+
+    `ports` is how many it may need, if there will be more models than there are.
+    """
+    config = tmp_path / "swapd.yaml"
+    common = {"logLevel": log, "startPort": free_ports(ports or len(models))}
+    write_config(config, {**common, "models": dict(models)})
+    mark = secrets.token_hex(8)
+    command = [sys.executable, "-m", "swapd", "serve", "--config", str(config)]
+    with trio.fail_after(PATIENCE):
+        process = await trio.lowlevel.open_process(
+            [*command, "--listen", listen, *args],
+            env={**os.environ, "PYTHONPATH": str(ROOT), MARK: mark, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+        )
+        daemon = Daemon(process, "", Lines(), mark, trust, config, common)
+        async with trio.open_nursery() as nursery:
+            try:
+                nursery.start_soon(_read_log, daemon)
+                daemon.address = await _announced(process)
+                yield daemon
+                for caller in daemon.callers:
+                    await caller.leave()
+                if process.returncode is None:
+                    await daemon.end(signal.SIGTERM)
+                assert daemon.left() == []
+                assert b"Traceback" not in daemon.log.data
+            finally:
+                with trio.move_on_after(5, shield=True):  # a killed daemon's warden takes 2 s
+                    await _kill(daemon)
+
+
+async def _announced(process: trio.Process) -> str:
+    assert process.stdout is not None
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = await process.stdout.receive_some()
+        assert piece, "it ended before it listened"
+        line += piece
+    found = re.fullmatch(r"swapd \d+\.\d+\.\d+ listening on (\S+)\n", line.decode())
+    assert found, line
+    return found[1]
+
+
+async def _read_log(daemon: Daemon) -> None:
+    assert daemon.process.stderr is not None
+    rest = b""
+    async for piece in daemon.process.stderr:
+        sys.stderr.write(piece.decode(errors="replace"))  # shown by pytest if the test fails
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            daemon.log.write(STAMP.sub(b"", line, count=1) + b"\n")
+    daemon.logged.set()
+
+
+async def _kill(daemon: Daemon) -> None:
+    for caller in daemon.callers:
+        await caller.leave()
+    daemon.process.kill()
+    await daemon.process.wait()
+    while left := daemon.left():
+        await dead(*left)
+    for pipe in (daemon.process.stdout, daemon.process.stderr):
+        assert pipe is not None
+        await pipe.aclose()
+
+
+def write_config(config: Path, settings: Mapping[str, Any]) -> None:
+    """Put a configuration in place of the one that is there, as a careful editor does."""
+    draft = config.with_suffix(".draft")
+    draft.write_text(json.dumps(settings))
+    draft.replace(config)
+
+
+def free_ports(count: int) -> int:
+    """Find so many free ports in a row, where no outgoing connection takes one by accident."""
+    while True:
+        first = 10_000 + secrets.randbelow(20_000)
+        with ExitStack() as taken, suppress(OSError):
+            for port in range(first, first + count):
+                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first

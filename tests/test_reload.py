@@ -1,0 +1,269 @@
+"""Taking up a changed configuration while serving."""
+
+from functools import partial
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from swapd.config.change import Changes
+from swapd.config.kinds import LogTarget, SchedulerKind
+from swapd.config.load import Loaded, load
+from swapd.config.problems import ConfigError, Located, Problem
+from swapd.config.settings import Settings
+from swapd.ids import ModelId
+from swapd.reload import LOOK_EVERY, Reloader, seen, watch
+from tests import stories
+
+A, B, C = map(ModelId, "abc")
+
+PROBLEM = Located(Problem(("models",), "wrong"))
+
+
+class Files:
+    """Files that are read in a moment, and may be wrong."""
+
+    def __init__(self, *models: str) -> None:
+        self.settings = stories.settings(models)
+        self.broken = False
+        self.reads = 0
+        self.reading = 0
+        self.seconds = 1.0
+
+    async def read(self, before: Loaded) -> Loaded:
+        self.reads += 1
+        self.reading += 1
+        assert self.reading == 1, "two reloads at a time"
+        now, broken = self.settings, self.broken
+        try:
+            await trio.sleep(self.seconds)
+        finally:
+            self.reading -= 1
+        if broken:
+            raise ConfigError([PROBLEM])
+        return Loaded(now)
+
+
+class Adopted:
+    """Remembers what was handed over."""
+
+    def __init__(self) -> None:
+        self.all: list[Settings] = []
+
+    async def __call__(self, settings: Settings) -> None:
+        self.all.append(settings)
+        await trio.lowlevel.checkpoint()
+
+
+def reloader(files: Files) -> tuple[Reloader, Adopted]:
+    adopted = Adopted()
+    return Reloader(Loaded(files.settings), read=files.read, adopt=adopted), adopted
+
+
+async def test_a_reload_hands_the_new_settings_over_and_says_what_it_does(autojump_clock):
+    """The answer is what an operator reads before going home."""
+    files = Files("a", "b")
+    reload, adopted = reloader(files)
+    files.settings = stories.settings(["b", "c"])
+
+    assert await reload.reload() == Changes(unchanged=(B,), removed=(A,), added=(C,))
+    assert adopted.all == [files.settings]
+    assert reload.loaded.settings == files.settings
+
+
+async def test_a_dry_run_only_says(autojump_clock):
+    """Nothing is handed over, and the next answer is measured against the same."""
+    files = Files("a")
+    reload, adopted = reloader(files)
+    files.settings = stories.settings(["b"])
+
+    for _ in range(2):
+        assert (await reload.reload(dry_run=True)).added == ("b",)
+    assert adopted.all == []
+
+
+async def test_a_broken_configuration_changes_nothing(autojump_clock, caplog):
+    """Whoever asked is told why; whoever asked by a signal reads it in the log."""
+    files = Files("a")
+    reload, adopted = reloader(files)
+    files.broken = True
+
+    with pytest.raises(ConfigError):
+        await reload.reload()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(reload.run)
+        reload.ask()
+        await trio.sleep(5)
+        nursery.cancel_scope.cancel()
+    assert (adopted.all, files.reads) == ([], 2)
+    assert str(PROBLEM) in caplog.messages
+
+
+async def test_a_bug_in_reading_ends_nothing(autojump_clock, caplog):
+    """What runs, runs well without the file; the next reload is another try."""
+    files = Files("a")
+    reload, adopted = reloader(files)
+    read = files.read
+
+    async def stumble(before: Loaded) -> Loaded:
+        reload._read = read
+        raise ValueError("a bug")
+
+    reload._read = stumble
+    async with trio.open_nursery() as nursery:
+        await nursery.start(reload.run)
+        for _ in range(2):
+            reload.ask()
+            await trio.sleep(5)
+        nursery.cancel_scope.cancel()
+    assert len(adopted.all) == 1
+    assert "cannot reload; the configuration stays as it was" in caplog.messages
+
+
+async def test_what_is_asked_for_during_a_reload_is_done_after_it(autojump_clock):
+    """D35: the file may have changed after it was read."""
+    files = Files("a")
+    reload, adopted = reloader(files)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(reload.run)
+        reload.ask()
+        await trio.sleep(0.5)
+        files.settings = stories.settings(["b"])
+        for _ in range(10):
+            reload.ask()
+        await trio.sleep(5)
+        nursery.cancel_scope.cancel()
+    assert files.reads == 2
+    assert adopted.all[-1] == files.settings
+
+
+async def test_reloads_come_one_at_a_time(autojump_clock):
+    """Two that overtake each other would leave the older one in use."""
+    files = Files("a")
+    reload, adopted = reloader(files)
+    async with trio.open_nursery() as nursery:
+        for name in "bcd":
+            nursery.start_soon(reload.reload)
+            await wait_all_tasks_blocked()
+            files.settings = stories.settings([name])
+    assert [list(settings.models) for settings in adopted.all] == [["a"], ["d"], ["d"]]
+
+
+async def test_a_client_that_hangs_up_leaves_no_half_reload(autojump_clock):
+    """Before the files are read nothing has happened; after that all has."""
+    files = Files("a")
+    reload, adopted = reloader(files)
+    files.settings = stories.settings(["b"])
+
+    with trio.move_on_after(0.5):
+        await reload.reload()
+    assert adopted.all == []
+    assert list(reload.loaded.settings.models) == ["a"]
+
+    files.seconds = 0
+    with trio.CancelScope() as hung_up:
+        reload._adopt = lambda settings: _cancelled(hung_up, adopted, settings)
+        await reload.reload()
+    assert hung_up.cancelled_caught
+    assert adopted.all == [reload.loaded.settings]
+
+
+async def _cancelled(scope: trio.CancelScope, adopted: Adopted, settings: Settings) -> None:
+    scope.cancel()
+    await adopted(settings)
+
+
+async def test_what_counts_at_the_next_start_is_pending(autojump_clock):
+    """Until it is taken back, or the daemon is started again."""
+    files = Files("a")
+    reload, _ = reloader(files)
+    began = files.settings
+    files.settings = attrs.evolve(
+        began,
+        log_to_stdout=LogTarget.NONE,
+        scheduler=SchedulerKind.FIFO,
+        store_path="/tmp/x.db",
+    )
+
+    changes = await reload.reload()
+    assert changes.needs_daemon_restart == ("logToStdout", "routing.scheduler.use", "store.path")
+    assert reload.pending_restart == changes.needs_daemon_restart
+    files.settings = began
+    assert not (await reload.reload()).needs_daemon_restart
+    assert not reload.pending_restart
+
+
+# Watching
+
+
+class Sights:
+    """What there is to see, one after the other; the last for good."""
+
+    def __init__(self, *sights: object) -> None:
+        self.left = list(sights)
+
+    async def look(self) -> object:
+        return self.left.pop(0) if len(self.left) > 1 else self.left[0]
+
+
+@pytest.mark.parametrize(
+    ("sights", "changes"),
+    [
+        pytest.param(["a"], 0, id="nothing happens"),
+        pytest.param(["b", "b"], 1, id="changed while it was read"),
+        pytest.param(["a", "a", "b", "b"], 1, id="a change"),
+        pytest.param(["a", "b", "b", "c", "c"], 2, id="two changes"),
+        pytest.param(["a", "b1", "b2", "b3", "b3"], 1, id="a file being written"),
+        pytest.param(["a", "b", "a", "a"], 0, id="there and back"),
+        pytest.param(["a", (), (), ()], 0, id="gone"),
+        pytest.param(["a", (), (), "a", "a"], 0, id="gone and back as it was"),
+        pytest.param(["a", (), "b", "b"], 1, id="gone and back, another"),
+    ],
+)
+async def test_a_change_is_told_once_and_when_it_is_over(sights, changes, autojump_clock):
+    """Half a file that happens to be sound would unload half of the models."""
+    told: list[float] = []
+
+    def changed() -> None:
+        told.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        look = Sights(*sights).look
+        nursery.start_soon(partial(watch, look, changed, known="a"))
+        await trio.sleep(LOOK_EVERY * 20)
+        nursery.cancel_scope.cancel()
+    assert len(told) == changes
+
+
+def test_every_file_of_a_configuration_is_seen(tmp_path: Path):
+    """Added, removed, changed or replaced: each is another sight."""
+    alone, inside = tmp_path / "alone.conf", tmp_path / "conf.d"
+    assert seen(alone, inside) == ()
+    inside.mkdir()
+    sights = {seen(alone, inside)}
+    for act in (
+        lambda: alone.write_text("1"),
+        lambda: alone.write_text("12"),
+        lambda: (inside / "a.yaml").write_text("1"),
+        lambda: (inside / "b.yml").write_text("1"),
+        lambda: (inside / "b.yml").rename(inside / "c.yml"),
+        lambda: (inside / "a.yaml").unlink(),
+    ):
+        act()
+        assert seen(alone, inside) not in sights
+        sights.add(seen(alone, inside))
+    (inside / "note.txt").write_text("1")
+    assert seen(alone, inside) in sights
+
+
+def test_a_model_that_joins_moves_no_others_port(tmp_path: Path):
+    """Else one new model, sorted first, would restart all the others."""
+    file = tmp_path / "f.yaml"
+    file.write_text("models: {b: {cmd: 'x ${PORT}'}}")
+    before = load([file], {})
+    file.write_text("models: {b: {cmd: 'x ${PORT}'}, a: {cmd: 'x ${PORT}'}}")
+    after = load([file], {}, before=before.ports)
+
+    assert after.settings.models["b"] == before.settings.models["b"]  # type: ignore[index]

@@ -172,7 +172,9 @@ class Composer:
         tag = str(event.tag or "")
         try:
             # JSON writes what lies outside the basic plane as two halves.
-            text = str(event.value).encode("utf-16", "surrogatepass").decode("utf-16")
+            text = str(event.value)
+            if not text.isascii():
+                text = text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
             self._say(path, "half a character (a lone \\uD800 to \\uDFFF)", self._spot(event))
             return ""

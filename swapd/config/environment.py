@@ -58,13 +58,14 @@ class FilledIn:
 
     def left_in(self, text: str) -> Iterator[str]:
         """Say what is wrong with the references that are left in a part of the text."""
-        for name in dict.fromkeys(_REFERENCE.findall(text)):
+        for name in dict.fromkeys(_REFERENCE.findall(text) if "${env." in text else ()):
             yield self._why.get(name, _not_set(name))
 
     def original(self, spot: Spot) -> Spot:
         """Tell where something stood before the values came in."""
         line, column = spot
-        insertions = self._insertions.get(line, [])
+        if not (insertions := self._insertions.get(line)):
+            return spot
         before = bisect_right(insertions, column, key=lambda one: one.begin)
         if not before:
             return spot

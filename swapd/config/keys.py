@@ -11,6 +11,8 @@ FILLED_IN: Final[Mapping[str, Any]] = MappingProxyType({})
 
 _KEY = "key"
 
+_DESCRIBED: dict[type, dict[str, "Key"]] = {}
+
 
 @attrs.frozen
 class Key:
@@ -51,6 +53,12 @@ def has_keys(cls: Any) -> bool:
 
 def described(cls: type[Any]) -> dict[str, Key]:
     """Describe the keys of a class, by attribute."""
+    if cls not in _DESCRIBED:
+        _DESCRIBED[cls] = _described(cls)
+    return _DESCRIBED[cls]
+
+
+def _described(cls: type[Any]) -> dict[str, Key]:
     return {
         field.name: field.metadata[_KEY]
         if field.metadata[_KEY].spelling

@@ -1,6 +1,8 @@
 """From files to settings, all steps together."""
 
+import os
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from swapd.config.load import load, loaded_from
 from swapd.config.problems import ConfigError, Located
 from swapd.config.settings import Settings
 from swapd.config.source import parse
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def loaded(text: str) -> Settings:
@@ -215,29 +219,96 @@ PIECES = (
 )
 
 
-@settings(max_examples=400, deadline=None)
-@given(st.randoms(use_true_random=False), st.integers(1, 4))
-def test_a_broken_configuration_is_never_a_traceback(chance: random.Random, times: int) -> None:
+# A mutation is one of these, at a random place of a text.
+
+
+def dropped(lines: list[str], at: int, chance: random.Random) -> None:
+    """A line is gone, or some."""
+    del lines[at : at + chance.choice((1, 1, 1, 5))]
+
+
+def doubled(lines: list[str], at: int, chance: random.Random) -> None:
+    """A block stands twice."""
+    block = lines[at : at + chance.choice((1, 1, 4))]
+    place = chance.randrange(len(lines))
+    lines[place:place] = block
+
+
+def pierced(lines: list[str], at: int, chance: random.Random) -> None:
+    """Something has got into a line."""
+    column = chance.randrange(len(lines[at]) + 1)
+    lines[at] = lines[at][:column] + chance.choice(PIECES) + lines[at][column:]
+
+
+def retyped(lines: list[str], at: int, chance: random.Random) -> None:
+    """A value is of another type."""
+    key, colon, _ = lines[at].partition(":")
+    lines[at] = f"{key}{colon} {chance.choice(PIECES)}\n"
+
+
+def nested(lines: list[str], at: int, chance: random.Random) -> None:
+    """A block is a level deeper, or a value very many."""
+    if chance.random() < 0.5:
+        end = at + chance.randrange(1, 8)
+        lines[at:end] = [f"  {line}" for line in lines[at:end]]
+    else:
+        deep = chance.choice((3, 39, 60, 5000))
+        key, colon, value = lines[at].partition(":")
+        lines[at] = f"{key}{colon} {'[' * deep}{value.strip()}{']' * deep}\n"
+
+
+def lengthened(lines: list[str], at: int, chance: random.Random) -> None:
+    """A name or a value is very long."""
+    long = chance.choice(("x", "ab ", "é", "${A}", "&", "1", "a: ")) * chance.choice((300, 20_000))
+    key, colon, value = lines[at].partition(":")
+    lines[at] = f"{key}{long}{colon}{value}" if chance.random() < 0.5 else f"{key}: {long}\n"
+
+
+def anchored(lines: list[str], at: int, chance: random.Random) -> None:
+    """A value has an anchor, and is used or merged elsewhere."""
+    key, colon, value = lines[at].partition(":")
+    lines[at] = f"{key}{colon} &z{value or chr(10)}"
+    other = chance.randrange(len(lines))
+    indent = lines[other][: len(lines[other]) - len(lines[other].lstrip())]
+    lines.insert(
+        other, f"{indent}{chance.choice(('<<: *z', '<<: [*z, *z]', 'ttl: *z', 'x: *z'))}\n"
+    )
+
+
+def shortened(lines: list[str], at: int, chance: random.Random) -> None:
+    """A character is gone."""
+    column = chance.randrange(len(lines[at]) + 1)
+    lines[at] = lines[at][:column] + lines[at][column + 1 :]
+
+
+MUTATIONS = (dropped, doubled, pierced, retyped, nested, lengthened, anchored, shortened)
+
+# Every key there is, without the comments, which are half of the file.
+COMPLETE = "".join(
+    line
+    for line in (CONFIGS / "example.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+    if not line.lstrip().startswith("#")
+)
+
+# SWAPD_MUTATIONS=10000 is for an evening; then none may take longer than a second.
+COUNT = int(os.environ.get("SWAPD_MUTATIONS", "300"))
+
+
+@settings(max_examples=COUNT, deadline=None)
+@given(st.sampled_from([SOUND, COMPLETE]), st.randoms(use_true_random=False), st.integers(1, 4))
+def test_a_broken_configuration_is_never_a_traceback(
+    text: str, chance: random.Random, times: int
+) -> None:
     """Whatever an editor, a template or a cat on the keyboard makes of the file."""
-    text = SOUND
     for _ in range(times):
         lines = text.splitlines(keepends=True) or [""]
-        at = chance.randrange(len(lines))
-        column = chance.randrange(len(lines[at]) + 1)
-        match chance.randrange(5):
-            case 0:
-                del lines[at]
-            case 1:
-                lines.insert(chance.randrange(len(lines)), lines[at])
-            case 2:
-                lines[at] = lines[at][:column] + chance.choice(PIECES) + lines[at][column:]
-            case 3:
-                key, colon, _ = lines[at].partition(":")
-                lines[at] = f"{key}{colon} {chance.choice(PIECES)}\n"
-            case _:
-                lines[at] = lines[at][:column] + lines[at][column + 1 :]
+        chance.choice(MUTATIONS)(lines, chance.randrange(len(lines)), chance)
         text = "".join(lines)
-    for problem in problems(text):
+    began = time.process_time()
+    found = problems(text)
+    if COUNT >= 10_000:
+        assert time.process_time() - began < 1
+    for problem in found:
         assert problem.problem.message
         assert problem.place is not None
         assert problem.place.file == "f.yaml"
@@ -248,6 +319,7 @@ def test_a_broken_configuration_is_never_a_traceback(chance: random.Random, time
 def test_the_sound_configuration_is_sound() -> None:
     """Else the mutations above would all be stopped by the same mistake."""
     assert list(loaded(SOUND).models) == ["qwen", "author/m:2.5"]
+    assert list(loaded(COMPLETE).models) == ["qwen3-8b", "whisper", "embed"]
 
 
 @given(st.text())

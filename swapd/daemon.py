@@ -130,6 +130,8 @@ async def _run(
             announce(f"swapd {__version__} listening on {url(listener, tls=tls is not None)}")
             if not options.listen.is_loopback:
                 log.warning("everybody on the network can use this; there are no keys")
+            if loaded.settings.api_keys:
+                log.warning("apiKeys are not asked for yet: whoever reaches this may use it")
             await _told_to_stop(signals, on_hangup=reloader.ask)
             await _stop(engine, front, signals, drain=options.drain)
             root.cancel_scope.cancel()

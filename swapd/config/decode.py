@@ -32,6 +32,9 @@ from swapd.config.written import WrittenSettings
 from swapd.config.written_models import WrittenModel
 from swapd.config.written_routing import WrittenProfile
 
+# Who has more unknown keys than this in one place has another program's file.
+_HINTED = 20
+
 
 def decode(tree: Tree) -> tuple[WrittenSettings, tuple[Problem, ...]]:
     """Decode a tree as far as it goes, and say what does not."""
@@ -111,8 +114,9 @@ def _mapping(value: Value) -> Tree:
 
 def _problems(wrong: BaseException, path: KeyPath) -> Iterator[Problem]:
     if isinstance(wrong, ForbiddenExtraKeysError):
-        for key in sorted(wrong.extra_fields):
-            yield Problem(path, f"unknown key {quoted(key)}{meant(key, wrong.cl)}", key)
+        for position, key in enumerate(sorted(wrong.extra_fields)):
+            hint = meant(key, wrong.cl) if position < _HINTED else ""
+            yield Problem(path, f"unknown key {quoted(key)}{hint}", key)
     elif isinstance(wrong, BaseValidationError):
         for inner in wrong.exceptions:
             yield from _problems(inner, (*path, *_step(inner, wrong.cl)))

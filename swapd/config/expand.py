@@ -19,9 +19,9 @@ import attrs
 from swapd.config.command import strip_comments
 from swapd.config.macros import (
     Macro,
+    Macros,
     TooLong,
     declared,
-    overridden,
     substitute,
     substitute_text,
     unknown,
@@ -62,7 +62,8 @@ class Expanded:
 
 def expand(tree: Tree, *, sections: Collection[str], before: Ports | None = None) -> Expanded:
     """Fill in every macro of a tree; what is left over counts in the models and in `sections`."""
-    macros, wrong = declared(tree.get("macros"), ("macros",))
+    common, wrong = declared(tree.get("macros"), ("macros",))
+    macros = Macros(common)
     problems = list(wrong)
     found: Tree = {}
     for section, value in tree.items():
@@ -112,19 +113,16 @@ class _Allotment:
 class _Model:
     """One model's macros, filled in."""
 
-    def __init__(
-        self, model_id: str, model: Tree, macros: tuple[Macro, ...], ports: _Allotment
-    ) -> None:
+    def __init__(self, model_id: str, model: Tree, common: Macros, ports: _Allotment) -> None:
         self.path: KeyPath = ("models", model_id)
         self.spelled: dict[KeyPath, str] = {}
         own, wrong = declared(model.get("macros"), (*self.path, "macros"))
         self.problems = list(wrong)
         self.tree = _prepared(model)
-        common = [Macro("MODEL_ID", model_id), *macros]
         try:
-            self._fill(overridden(common, own))
+            self._fill(Macros(own, over=common, first=Macro("MODEL_ID", model_id)))
             if _PORT in _text(self.tree.get("cmd")):
-                self._fill([Macro("PORT", ports.give(model_id))])
+                self._fill(Macros([Macro("PORT", ports.give(model_id))]))
             elif _PORT in _text(self.tree["proxy"]):
                 self._refuse_proxy(written=model.get("proxy") is not None)
         except TooLong as long:
@@ -132,7 +130,7 @@ class _Model:
         else:
             self.problems += self._unknown()
 
-    def _fill(self, macros: "list[Macro] | tuple[Macro, ...]") -> None:
+    def _fill(self, macros: Macros) -> None:
         self.tree = {key: substitute(value, macros) for key, value in self.tree.items()}
         filters = self.tree.get("filters")
         if not isinstance(filters, dict) or not isinstance(filters.get("setParamsByID"), dict):

@@ -12,6 +12,7 @@ from swapd.config.kinds import RouterKind, Strategy
 from swapd.config.ordering import naturally
 from swapd.config.problems import KeyPath, Problem
 from swapd.config.values import quoted
+from swapd.config.written_routing import WrittenGroup
 from swapd.ids import ModelId
 
 # The group of all models that are in no other.
@@ -40,6 +41,7 @@ def one_place(draft: Draft) -> Iterator[Problem]:
 def groups(draft: Draft) -> Iterator[Problem]:
     """Every member is a model, and of one group only."""
     owners: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
     for own, group in draft.router.groups.items():
         path = (*draft.router.path, "groups", own)
         if own == DEFAULT_GROUP:
@@ -52,8 +54,9 @@ def groups(draft: Draft) -> Iterator[Problem]:
             elif owners.setdefault(member, own) != own:
                 message = f"{quoted(member)} is in the group {quoted(owners[member])} already"
                 yield Problem(here, message)
-            elif member in group.members[:position]:
+            elif (own, member) in seen:
                 yield Problem(here, f"duplicate member {quoted(member)}")
+            seen.add((own, member))
 
 
 def matrix(draft: Draft) -> Iterator[Problem]:
@@ -76,15 +79,21 @@ def matrix(draft: Draft) -> Iterator[Problem]:
     if not found.sets:
         yield Problem((*path, "sets"), "a matrix needs at least one set")
     _, flaws = compile_sets(dict(naturally(found.sets)), draft.of_matrix)
+    # A var that stands for nothing is told above.
+    told = {_no_var(var) for var in found.vars}
     for flaw in flaws:
-        # A var that stands for nothing is told above.
-        if not any(flaw.message == _no_var(var) for var in found.vars):
+        if flaw.message not in told:
             yield Problem((*path, "sets", flaw.name), flaw.message)
 
 
 def side_by_side(draft: Draft) -> Iterator[Problem]:
     """The local targets of a spillover can all be loaded at once."""
     expressions = matrix_sets(draft)
+    owners = {
+        member: (own, group)
+        for own, group in draft.router.groups.items()
+        for member in group.members
+    }
     for own, selector in draft.written.selectors.items():
         found = {name: draft.names.local(name) for name in selector.targets}
         local = {model: name for name, model in found.items() if model is not None}
@@ -93,7 +102,7 @@ def side_by_side(draft: Draft) -> Iterator[Problem]:
             if draft.router.kind is RouterKind.MATRIX:
                 yield from _in_one_set(frozenset(local), expressions, path)
             else:
-                yield from _in_one_group(draft, list(local), path)
+                yield from _in_one_group([owners.get(model) for model in local], path)
 
 
 def _in_one_set(
@@ -107,13 +116,10 @@ def _in_one_set(
         yield Problem(path, "these targets are too many to find them in the matrix")
 
 
-def _in_one_group(draft: Draft, models: list[ModelId], path: KeyPath) -> Iterator[Problem]:
-    owners = {
-        member: (own, group)
-        for own, group in draft.router.groups.items()
-        for member in group.members
-    }
-    first, *others = [owners.get(model) for model in models]
+def _in_one_group(
+    owners: "list[tuple[str, WrittenGroup] | None]", path: KeyPath
+) -> Iterator[Problem]:
+    first, *others = owners
     if first is None or first[1].swap:
         yield Problem(path, "the targets must share a group with swap: false")
     elif any(other is None or other[0] != first[0] for other in others):

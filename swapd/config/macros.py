@@ -1,13 +1,13 @@
 """Macros: what they are called, what they may stand for, and filling them in.
 
-Rule 1: macros are filled in from the last of their list to the first, each once; so a macro's
+Rule 1: macros are filled in from the last of their order to the first, each once; so a macro's
 value may speak of macros before it, and nothing can run in circles.
 Rule 2: a text that is nothing but `${NAME}` becomes the macro's value with its type.
 Rule 3: what does not look like `${NAME}` is left alone: it belongs to whatever the command starts.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import attrs
 
@@ -66,14 +66,41 @@ def declared(value: Value, path: KeyPath) -> tuple[tuple[Macro, ...], tuple[Prob
     return tuple(macros), tuple(problems)
 
 
-def overridden(macros: Sequence[Macro], own: Sequence[Macro]) -> tuple[Macro, ...]:
-    """Put a model's own macros among the common ones: in the place of a namesake, else behind."""
-    found = {macro.name: macro for macro in [*macros, *own]}
-    return tuple(found.values())
+class Macros:
+    """Macros in their order, on top of others: a namesake takes the place of the one below."""
+
+    def __init__(
+        self,
+        macros: Iterable[Macro] = (),
+        *,
+        over: "Macros | None" = None,
+        first: Macro | None = None,
+    ) -> None:
+        """`first` comes before all others, and so may speak of none."""
+        self._over = over
+        self._length: int = over._length if over else 0
+        self._own = {} if first is None else {first.name: (-1, first)}
+        for macro in macros:
+            below = self.find(macro.name)
+            self._own[macro.name] = (self._length if below is None else below[0], macro)
+            self._length += below is None
+
+    def find(self, name: str) -> tuple[int, Macro] | None:
+        """Find a macro and its place in the order."""
+        return self._own.get(name) or (self._over.find(name) if self._over else None)
+
+    def last_in(self, text: str, *, before: int) -> tuple[int, Macro] | None:
+        """Find the last macro, before a place in the order, that a text asks for."""
+        asked = (self.find(name) for name in set(_REFERENCE.findall(text)))
+        known = [found for found in asked if found is not None and found[0] < before]
+        return max(known, key=lambda found: found[0], default=None)
+
+    def __len__(self) -> int:
+        return self._length
 
 
-def substitute(value: Value, macros: Sequence[Macro]) -> Value:
-    """Fill in a list of macros throughout a value; keys stay. May raise `TooLong`."""
+def substitute(value: Value, macros: Macros) -> Value:
+    """Fill in macros throughout a value; keys stay. May raise `TooLong`."""
     match value:
         case str():
             return substitute_text(value, macros)
@@ -85,11 +112,11 @@ def substitute(value: Value, macros: Sequence[Macro]) -> Value:
             return value
 
 
-def substitute_text(text: str, macros: Sequence[Macro]) -> str | int | float | bool:
-    """Fill in a list of macros in one text. May raise `TooLong`."""
-    for macro in reversed(macros):
-        if "${" not in text:
-            break
+def substitute_text(text: str, macros: Macros) -> str | int | float | bool:
+    """Fill in macros in one text. May raise `TooLong`."""
+    place = len(macros)
+    while "${" in text and (found := macros.last_in(text, before=place)):
+        place, macro = found
         if text != macro.reference:
             text = _replaced(text, macro)
         elif isinstance(macro.value, str):
@@ -140,8 +167,7 @@ def _wrong_name(name: str) -> str | None:
 
 
 def _replaced(text: str, macro: Macro) -> str:
-    if not (count := text.count(macro.reference)):
-        return text
+    count = text.count(macro.reference)
     filling = text_of(macro.value)
     if len(text) + count * (len(filling) - len(macro.reference)) > LONGEST_TEXT:
         raise TooLong

@@ -35,6 +35,8 @@ class Names:
     """By full name; one that two could be meant by is missing."""
     bare: Mapping[str, PeerModel]
     """By the peer's own name; one that several have is missing."""
+    contested: Mapping[str, PeerModel]
+    """The names that several peers have, each with the first of them."""
 
     @classmethod
     def of(
@@ -49,12 +51,9 @@ class Names:
         offered = {
             PeerModel(peer, model): None for peer, models in peers.items() for model in models
         }
-        return cls(
-            frozenset(models),
-            aliases,
-            _unambiguous((one.full_name, one) for one in offered),
-            _unambiguous((one.model, one) for one in offered),
-        )
+        full, _ = _sorted_out((one.full_name, one) for one in offered)
+        bare, contested = _sorted_out((one.model, one) for one in offered)
+        return cls(frozenset(models), aliases, full, bare, contested)
 
     def local(self, name: str) -> ModelId | None:
         """Find a local model by its id or an alias."""
@@ -69,8 +68,13 @@ class Names:
         return self.local(name) or self.remote(name)
 
 
-def _unambiguous(named: Iterable[tuple[str, PeerModel]]) -> dict[str, PeerModel]:
-    found: dict[str, PeerModel | None] = {}
+def _sorted_out(
+    named: Iterable[tuple[str, PeerModel]],
+) -> tuple[dict[str, PeerModel], dict[str, PeerModel]]:
+    """Part the names that one has from those that several have."""
+    found: dict[str, PeerModel] = {}
+    contested: dict[str, PeerModel] = {}
     for name, one in named:
-        found[name] = None if name in found else one
-    return {name: one for name, one in found.items() if one is not None}
+        if found.setdefault(name, one) is not one:
+            contested[name] = found[name]
+    return {name: one for name, one in found.items() if name not in contested}, contested

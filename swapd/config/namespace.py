@@ -140,8 +140,7 @@ def profiles(draft: Draft) -> Iterator[Problem]:
 
 
 def _nothing(draft: Draft, name: str) -> str:
-    offering = [own for own, peer in draft.written.peers.items() if name in peer.models]
-    if len(offering) > 1:
-        full = PeerModel(offering[0], name).full_name
-        return f"several peers have a model {quoted(name)}: write {quoted(full)} or another's"
+    if first := draft.names.contested.get(name):
+        full = quoted(first.full_name)
+        return f"several peers have a model {quoted(name)}: write {full} or another's"
     return f"there is no model {quoted(name)}, here or at a peer"

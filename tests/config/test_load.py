@@ -291,7 +291,7 @@ COMPLETE = "".join(
 )
 
 # SWAPD_MUTATIONS=10000 is for an evening; then none may take longer than a second.
-COUNT = int(os.environ.get("SWAPD_MUTATIONS", "300"))
+COUNT = int(os.environ.get("SWAPD_MUTATIONS", "200"))
 
 
 @settings(max_examples=COUNT, deadline=None)

@@ -3,13 +3,15 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from swapd.config.macros import (
     LONGEST_TEXT,
     Macro,
+    Macros,
     TooLong,
     declared,
-    overridden,
     substitute,
     unknown,
 )
@@ -33,7 +35,7 @@ def test_a_macro_may_speak_of_those_before_it(
     macros: list[tuple[str, Any]], text: Any, filled: Any
 ) -> None:
     """Each is filled in once, the last first; so nothing runs in circles."""
-    assert substitute(text, [Macro(*macro) for macro in macros]) == filled
+    assert substitute(text, Macros(Macro(*macro) for macro in macros)) == filled
 
 
 @pytest.mark.parametrize(
@@ -73,13 +75,18 @@ def test_nothing_declares_nothing() -> None:
 
 def test_a_namesake_is_replaced_where_it_stands() -> None:
     """C148: it can speak of what came before the common one, and of nothing later."""
-    common = [Macro("a", 1), Macro("b", 2)]
+    common = Macros([Macro("a", "common"), Macro("b", "${a}"), Macro("c", 3)])
+    found = Macros([Macro("d", "${c}"), Macro("a", "${MODEL_ID} ${b}")], over=common)
 
-    assert overridden(common, [Macro("c", 3), Macro("a", 4)]) == (
-        Macro("a", 4),
-        Macro("b", 2),
-        Macro("c", 3),
-    )
+    assert substitute("${b} ${d}", found) == "${MODEL_ID} ${b} 3"
+    assert substitute("${a}", common) == "common"
+
+
+def test_the_first_of_all_may_be_spoken_of_by_all() -> None:
+    """C109, C141: the model's id; whatever it looks like, it is filled in last."""
+    found = Macros(over=Macros([Macro("a", "-${ID}-")]), first=Macro("ID", "${a}"))
+
+    assert substitute("${a}", found) == "-${a}-"
 
 
 def test_whatever_is_left_is_told_with_its_path() -> None:
@@ -103,4 +110,32 @@ def test_a_text_does_not_grow_without_end() -> None:
         macros.append(Macro(f"m{number}", f"${{m{number - 1}}}" * 10))
 
     with pytest.raises(TooLong, match=str(LONGEST_TEXT)):
-        substitute("${m19}", macros)
+        substitute("${m19}", Macros(macros))
+
+
+NAMES = st.sampled_from("abcd")
+
+
+@given(
+    st.lists(st.tuples(NAMES, st.text("abcd${}-", max_size=8) | st.integers(0, 9)), max_size=4),
+    st.lists(st.tuples(NAMES, st.text("abcd${}-", max_size=8) | st.integers(0, 9)), max_size=4),
+    st.lists(st.one_of(NAMES.map("${{{}}}".format), st.sampled_from("-$a{}")), max_size=5),
+)
+def test_filling_in_is_walking_from_the_last_to_the_first(
+    common: list[tuple[str, Any]], own: list[tuple[str, Any]], pieces: list[str]
+) -> None:
+    """Rule 1, written out: every macro once, in an order that never turns."""
+    order: dict[str, Any] = {}
+    for name, value in [*common, *own]:
+        order[name] = value
+    text = "".join(pieces)
+    expected: Any = text
+    for name, value in reversed(order.items()):
+        if isinstance(expected, str):
+            reference = f"${{{name}}}"
+            whole = expected == reference
+            expected = value if whole else expected.replace(reference, str(value))
+    below = Macros(Macro(name, value) for name, value in common)
+    found = Macros((Macro(name, value) for name, value in own), over=below)
+
+    assert substitute(text, found) == expected

@@ -71,10 +71,10 @@ def _property(field: "attrs.Attribute[Any]", key: Key, definitions: dict[str, Sc
 
 def _type(of: Any, definitions: dict[str, Schema], *, least: int | None = None) -> Schema:
     if has_keys(of):
-        if of.__name__ not in definitions:
-            definitions[of.__name__] = {}  # Holds the place; no class holds itself.
-            definitions[of.__name__] = _class(of, definitions)
-        return {"anyOf": [{"$ref": f"#/definitions/{of.__name__}"}, _NULL]}
+        if _name(of) not in definitions:
+            definitions[_name(of)] = {}  # Holds the place; no class holds itself.
+            definitions[_name(of)] = _class(of, definitions)
+        return {"anyOf": [{"$ref": f"#/definitions/{_name(of)}"}, _NULL]}
     if isinstance(of, UnionType):
         [inner] = [one for one in get_args(of) if one is not type(None)]
         return _type(inner, definitions)
@@ -94,7 +94,7 @@ def _mapping(of: Any, definitions: dict[str, Schema]) -> Schema:
     if has_keys(of):
         # An entry that is a null is a mistake, and one that begins like a note is one.
         _type(of, definitions)
-        entry = {"$ref": f"#/definitions/{of.__name__}"}
+        entry = {"$ref": f"#/definitions/{_name(of)}"}
         return {
             "type": ["object", "null"],
             "patternProperties": _NOTES,
@@ -141,6 +141,10 @@ def _plain(default: Any) -> Any:
             return default
         case _:
             return None
+
+
+def _name(cls: type[Any]) -> str:
+    return cls.__name__.removeprefix("Written")
 
 
 def _sentence(cls: type[Any]) -> str:

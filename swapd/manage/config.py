@@ -48,4 +48,5 @@ def _refused(broken: ConfigError) -> Response:
 
 
 def _json(value: object, *, status: int = 200) -> Response:
-    return Response(json.dumps(value), status=status, content_type="application/json")
+    text = json.dumps(value, separators=(",", ":"))
+    return Response(text, status=status, content_type="application/json")

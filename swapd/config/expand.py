@@ -167,7 +167,7 @@ class _Model:
     def _refuse_proxy(self, *, written: bool) -> None:
         del self.tree["proxy"]
         # Without a command there is a greater mistake than the port it does not use.
-        if written or _text(self.tree.get("cmd")).strip():
+        if written or _as_text(self.tree.get("cmd")).strip():
             message = "proxy uses ${PORT} but cmd does not"
             hint = "use ${PORT} in cmd" if written else "use it there, or set proxy"
             self.problems.append(Problem((*self.path, "proxy"), f"{message}: {hint}"))
@@ -195,3 +195,8 @@ def _start_port(value: Value) -> int:
 
 def _text(value: Value) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _as_text(value: Value) -> str:
+    """What a text field makes of a value: a command may look like a number."""
+    return "" if value is None or isinstance(value, (list, dict)) else text_of(value)

@@ -76,7 +76,8 @@ def settle(written: WrittenSettings) -> Settings:
 
 
 def _model(own: str, model: WrittenModel, written: WrittenSettings) -> Model:
-    proxy = model.proxy or ""
+    assert model.proxy is not None, "the macro step adds one, or has a problem with it"
+    proxy = model.proxy
     can = model.capabilities
     return Model(
         id=ModelId(own),

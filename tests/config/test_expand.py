@@ -199,6 +199,14 @@ def test_a_comment_neither_asks_for_a_port_nor_names_a_macro() -> None:
     assert found.problems == ()
 
 
+@pytest.mark.parametrize("cmd", [12, 0.5, True, "${N}"])
+def test_a_command_that_looks_like_a_number_needs_its_port_too(cmd: Any) -> None:
+    """It once passed all checks without an address, and was a traceback."""
+    found = expanded({"m": {"cmd": cmd}}, macros={"N": 16384})
+
+    assert [problem.path for problem in found.problems] == [("models", "m", "proxy")]
+
+
 def test_without_a_command_nobody_asks_for_its_port() -> None:
     """The missing command is told by the rules; one mistake is enough."""
     assert one(ttl=1) == ({"ttl": 1}, ())

@@ -8,11 +8,13 @@ root
 └─ here               waits for a signal, then stops everything, in order
 """
 
+import gc
 import logging
 import os
 import signal
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -56,6 +58,10 @@ LAST_WORDS = 1.0
 # How long after all of its bounds a stop that hangs is ended by force; the warden does the rest.
 HARD_EXIT = 5.0
 
+# How long the thread that reads a changed configuration may keep the interpreter from everybody
+# else; a tenth of Python's own, for every token waits for it.
+HAND_OVER = 0.0005
+
 EX_SOFTWARE = 70
 
 LEVELS = {
@@ -96,6 +102,7 @@ def serve(
     `choose` makes the scheduler.
     """
     scheduler = choose(loaded.settings)
+    sys.setswitchinterval(HAND_OVER)
     tls = None
     if options.certificate is not None and options.key is not None:
         tls = server_tls(options.certificate, options.key)
@@ -115,7 +122,8 @@ async def _run(
 ) -> None:
     supervisor = Supervisor(warden=warden, open_output=RunOutput, ask=_ask, answers=answers)
     engine = Engine(loaded.settings, scheduler, supervise=supervisor, open_pool=_open_pool)
-    reloader = Reloader(loaded, read=partial(_in_thread, read), adopt=partial(_adopt, engine))
+    read_anew = partial(_in_thread, _without_pauses, read)
+    reloader = Reloader(loaded, read=read_anew, adopt=partial(_adopt, engine))
     gateway = Gateway(Relay(engine, options.max_body), make_app(engine, reloader))
     front = Front(gateway, tls)
     tell_remarks(loaded)
@@ -151,6 +159,16 @@ def _deaf() -> None:
 async def _in_thread(call: Callable[..., T], *args: object) -> T:
     # Disks can be slow, and configurations long; requests must not wait for either.
     return await trio.to_thread.run_sync(call, *args, abandon_on_cancel=True)
+
+
+def _without_pauses(read: Callable[[Loaded], Loaded], before: Loaded) -> Loaded:
+    # A large file becomes very many objects, none of them garbage; looking through them again and
+    # again stops everybody for 50 ms at a time.
+    gc.disable()
+    try:
+        return read(before)
+    finally:
+        gc.enable()
 
 
 async def _adopt(engine: Engine, settings: Settings) -> None:

@@ -1,5 +1,4 @@
-"""Reading configuration files. Besides `files.py` and `store.py`, the only module of this room that
-looks at the disk.
+"""Reading configuration files. Besides `files.py` and `store.py` nobody here looks at the disk.
 
 Rule 1: whatever a file holds, the answer is a `Source` or a `ConfigError`, and nothing else.
 Rule 2: reading is bounded in time and memory, by the size of the file and by what its aliases

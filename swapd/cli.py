@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from functools import cache, partial
@@ -14,14 +15,14 @@ from swapd import __version__
 from swapd.config import report, show
 from swapd.config.files import find_files
 from swapd.config.load import Loaded, load
-from swapd.config.problems import ConfigError, Located
+from swapd.config.problems import ConfigError, Located, Problem
 from swapd.config.schema import schema
 from swapd.config.source import lines_of
 from swapd.daemon import LEVELS, Options, serve
 from swapd.front.listen import Address, BadAddress, CannotListen
 from swapd.front.serve import BadTls
 from swapd.reload import seen
-from swapd.schedule.choose import NoScheduler
+from swapd.schedule.choose import NoScheduler, choose
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ConfigError as broken:
         _complain(_for_people(broken.problems))
         code = os.EX_CONFIG
-    except (CannotListen, BadTls, NoScheduler) as problem:
+    except (CannotListen, BadTls) as problem:
         _complain(f"swapd: {problem}")
         code = os.EX_UNAVAILABLE if isinstance(problem, CannotListen) else os.EX_CONFIG
     except BrokenPipeError:
@@ -116,8 +117,16 @@ def _serve(asked: argparse.Namespace) -> int:
 
     def read(before: Loaded | None) -> Loaded:
         files = find_files(asked.config, asked.config_dir)
-        return load(files, os.environ, before=before.ports if before else None)
+        loaded = load(files, os.environ, before=before.ports if before else None)
+        try:
+            choose(loaded.settings)
+        except NoScheduler as missing:
+            path = ("routing", "scheduler", "use")
+            raise ConfigError([Located(Problem(path, str(missing)))]) from missing
+        return loaded
 
+    # Until the daemon listens to it, and after: whoever asks for a reload wants no end.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     look = partial(seen, asked.config, asked.config_dir)
     options = Options(
         listen=asked.listen,
@@ -146,13 +155,13 @@ def _check(asked: argparse.Namespace) -> int:
         return os.EX_CONFIG
     if asked.json:
         remarks = report.as_data(loaded.remarks)
-        shown = {"config": show.as_tree(loaded.written)} if asked.show else {}
+        shown = {"config": show.as_tree(loaded.written, loaded.secrets)} if asked.show else {}
         _print_json({"ok": True, "problems": [], "warnings": remarks, **shown})
         return os.EX_OK
     if loaded.remarks:
         _complain(_for_people(loaded.remarks, kind="warning"))
     if asked.show:
-        print(show.as_yaml(show.as_tree(loaded.written)), end="")
+        print(show.as_yaml(show.as_tree(loaded.written, loaded.secrets)), end="")
     else:
         count = len(loaded.settings.models)
         print(f"{', '.join(map(str, files))}: fine, {count} model{'s' * (count != 1)}")

@@ -123,10 +123,13 @@ async def _run(
     supervisor = Supervisor(warden=warden, open_output=RunOutput, ask=_ask, answers=answers)
     engine = Engine(loaded.settings, scheduler, supervise=supervisor, open_pool=_open_pool)
     read_anew = partial(_in_thread, _without_pauses, read)
-    reloader = Reloader(loaded, read=read_anew, adopt=partial(_adopt, engine))
+    reloader = Reloader(
+        loaded, read=read_anew, adopt=partial(_adopt, engine), running=engine.running
+    )
     gateway = Gateway(Relay(engine, options.max_body), make_app(engine, reloader))
     front = Front(gateway, tls)
     tell_remarks(loaded)
+    _warn(loaded.settings)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with trio.open_nursery() as root:
             await root.start(engine.run)
@@ -138,8 +141,6 @@ async def _run(
             announce(f"swapd {__version__} listening on {url(listener, tls=tls is not None)}")
             if not options.listen.is_loopback:
                 log.warning("everybody on the network can use this; there are no keys")
-            if loaded.settings.api_keys:
-                log.warning("apiKeys are not asked for yet: whoever reaches this may use it")
             await _told_to_stop(signals, on_hangup=reloader.ask)
             await _stop(engine, front, signals, drain=options.drain)
             root.cancel_scope.cancel()
@@ -171,7 +172,13 @@ def _without_pauses(read: Callable[[Loaded], Loaded], before: Loaded) -> Loaded:
         gc.enable()
 
 
+def _warn(settings: Settings) -> None:
+    if settings.api_keys:
+        log.warning("apiKeys are not asked for yet: whoever reaches this may use it")
+
+
 async def _adopt(engine: Engine, settings: Settings) -> None:
+    _warn(settings)
     logging.getLogger().setLevel(LEVELS[settings.log_level])
     await engine.adopt(settings)
 

@@ -155,6 +155,10 @@ class Engine:
         """Say where a model stands, for people; nothing may be decided by it."""
         return self._scheduler.phase(model)
 
+    def running(self) -> dict[ModelId, Model]:
+        """Tell what runs, or is on its way in or out, as it was started."""
+        return {run.loaded.model.id: run.loaded.model for run in self._runs.values()}
+
     def longest_unload(self) -> float:
         """Say how many seconds the most patient model, configured or running, is given to end."""
         running = (run.loaded.model for run in self._runs.values())

@@ -197,7 +197,7 @@ async def open_house(
             return Pool(model.origin, connect=upstream.connect)
 
         engine = Engine(chosen, choose(chosen), supervise=fakes, open_pool=open_pool)
-        reloader = Reloader(Loaded(chosen), read=read, adopt=engine.adopt)
+        reloader = Reloader(Loaded(chosen), read=read, adopt=engine.adopt, running=engine.running)
         front = Front(Gateway(Relay(engine, max_body), make_app(engine, reloader)))
         await nursery.start(engine.run)
         await nursery.start(reloader.run)

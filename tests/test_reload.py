@@ -1,5 +1,8 @@
 """Taking up a changed configuration while serving."""
 
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from swapd.config.change import Changes
 from swapd.config.kinds import LogTarget, SchedulerKind
 from swapd.config.load import Loaded, load
 from swapd.config.problems import ConfigError, Located, Problem
-from swapd.config.settings import Settings
+from swapd.config.settings import Model, Settings
 from swapd.ids import ModelId
 from swapd.reload import LOOK_EVERY, Reloader, seen, watch
 from tests import stories
@@ -27,6 +30,7 @@ class Files:
 
     def __init__(self, *models: str) -> None:
         self.settings = stories.settings(models)
+        self.running: dict[ModelId, Model] = {}
         self.broken = False
         self.reads = 0
         self.reading = 0
@@ -57,142 +61,157 @@ class Adopted:
         await trio.lowlevel.checkpoint()
 
 
-def reloader(files: Files) -> tuple[Reloader, Adopted]:
+@asynccontextmanager
+async def reloading(files: Files) -> AsyncIterator[tuple[Reloader, Adopted]]:
+    """Have reloads done, of files that are in use as they are."""
     adopted = Adopted()
-    return Reloader(Loaded(files.settings), read=files.read, adopt=adopted), adopted
+    reload = Reloader(
+        Loaded(files.settings), read=files.read, adopt=adopted, running=lambda: files.running
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(reload.run)
+        yield reload, adopted
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_reload_hands_the_new_settings_over_and_says_what_it_does(autojump_clock):
     """The answer is what an operator reads before going home."""
     files = Files("a", "b")
-    reload, adopted = reloader(files)
-    files.settings = stories.settings(["b", "c"])
+    async with reloading(files) as (reload, adopted):
+        files.settings = stories.settings(["b", "c"])
 
-    assert await reload.reload() == Changes(unchanged=(B,), removed=(A,), added=(C,))
-    assert adopted.all == [files.settings]
-    assert reload.loaded.settings == files.settings
+        assert await reload.reload() == Changes(unchanged=(B,), removed=(A,), added=(C,))
+        assert adopted.all == [files.settings]
+        assert reload.loaded.settings == files.settings
 
 
 async def test_a_dry_run_only_says(autojump_clock):
     """Nothing is handed over, and the next answer is measured against the same."""
     files = Files("a")
-    reload, adopted = reloader(files)
-    files.settings = stories.settings(["b"])
+    async with reloading(files) as (reload, adopted):
+        files.settings = stories.settings(["b"])
 
-    for _ in range(2):
-        assert (await reload.reload(dry_run=True)).added == ("b",)
-    assert adopted.all == []
+        for _ in range(2):
+            assert (await reload.reload(dry_run=True)).added == (B,)
+        assert adopted.all == []
+
+
+async def test_a_model_that_runs_is_measured_by_what_it_was_started_as(autojump_clock):
+    """Changed and changed back while it serves, it needs no restart."""
+    files = Files("a")
+    async with reloading(files) as (reload, _):
+        files.running = dict(files.settings.models)
+        before = files.settings
+        moved = attrs.evolve(before.models[A], argv=("other",))
+        files.settings = attrs.evolve(before, models={A: moved})
+        assert (await reload.reload()).restart == (A,)
+        files.settings = before
+        assert (await reload.reload()).unchanged == (A,)
 
 
 async def test_a_broken_configuration_changes_nothing(autojump_clock, caplog):
     """Whoever asked is told why; whoever asked by a signal reads it in the log."""
     files = Files("a")
-    reload, adopted = reloader(files)
-    files.broken = True
+    async with reloading(files) as (reload, adopted):
+        files.broken = True
 
-    with pytest.raises(ConfigError):
-        await reload.reload()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(reload.run)
+        with pytest.raises(ConfigError):
+            await reload.reload(dry_run=True)
+        assert str(PROBLEM) not in caplog.messages
         reload.ask()
         await trio.sleep(5)
-        nursery.cancel_scope.cancel()
-    assert (adopted.all, files.reads) == ([], 2)
-    assert str(PROBLEM) in caplog.messages
+        assert (adopted.all, files.reads) == ([], 2)
+        assert str(PROBLEM) in caplog.messages
+
+
+async def test_a_disk_that_does_not_answer_is_given_up(autojump_clock):
+    """The next reload is another try; nobody waits behind the first for ever."""
+    files = Files("a")
+    async with reloading(files) as (reload, _):
+        files.seconds = math.inf
+        with pytest.raises(ConfigError, match="is its disk there"):
+            await reload.reload()
+        files.seconds = 1
+        assert (await reload.reload()).unchanged == (A,)
 
 
 async def test_a_bug_in_reading_ends_nothing(autojump_clock, caplog):
     """What runs, runs well without the file; the next reload is another try."""
     files = Files("a")
-    reload, adopted = reloader(files)
-    read = files.read
+    async with reloading(files) as (reload, adopted):
+        read = files.read
 
-    async def stumble(before: Loaded) -> Loaded:
-        reload._read = read
-        raise ValueError("a bug")
+        async def stumble(before: Loaded) -> Loaded:
+            reload._read = read
+            raise ValueError("a bug")
 
-    reload._read = stumble
-    async with trio.open_nursery() as nursery:
-        await nursery.start(reload.run)
-        for _ in range(2):
-            reload.ask()
-            await trio.sleep(5)
-        nursery.cancel_scope.cancel()
-    assert len(adopted.all) == 1
-    assert "cannot reload; the configuration stays as it was" in caplog.messages
+        reload._read = stumble
+        with pytest.raises(RuntimeError):
+            await reload.reload()
+        await reload.reload()
+        assert len(adopted.all) == 1
+        assert "cannot reload; the configuration stays as it was" in caplog.messages
 
 
 async def test_what_is_asked_for_during_a_reload_is_done_after_it(autojump_clock):
     """D35: the file may have changed after it was read."""
     files = Files("a")
-    reload, adopted = reloader(files)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(reload.run)
+    async with reloading(files) as (reload, adopted):
         reload.ask()
         await trio.sleep(0.5)
         files.settings = stories.settings(["b"])
         for _ in range(10):
             reload.ask()
         await trio.sleep(5)
-        nursery.cancel_scope.cancel()
-    assert files.reads == 2
-    assert adopted.all[-1] == files.settings
+        assert files.reads == 2
+        assert adopted.all[-1] == files.settings
 
 
 async def test_reloads_come_one_at_a_time(autojump_clock):
     """Two that overtake each other would leave the older one in use."""
     files = Files("a")
-    reload, adopted = reloader(files)
-    async with trio.open_nursery() as nursery:
+    async with reloading(files) as (reload, adopted), trio.open_nursery() as nursery:
         for name in "bcd":
             nursery.start_soon(reload.reload)
             await wait_all_tasks_blocked()
             files.settings = stories.settings([name])
-    assert [list(settings.models) for settings in adopted.all] == [["a"], ["d"], ["d"]]
+    # The third came when the second had not begun, and is the same.
+    assert [list(settings.models) for settings in adopted.all] == [["a"], ["d"]]
 
 
-async def test_a_client_that_hangs_up_leaves_no_half_reload(autojump_clock):
-    """Before the files are read nothing has happened; after that all has."""
+async def test_a_client_that_hangs_up_has_its_reload_done(autojump_clock):
+    """It was asked for; and files that are being read are not read again beside it."""
     files = Files("a")
-    reload, adopted = reloader(files)
-    files.settings = stories.settings(["b"])
-
-    with trio.move_on_after(0.5):
-        await reload.reload()
-    assert adopted.all == []
-    assert list(reload.loaded.settings.models) == ["a"]
-
-    files.seconds = 0
-    with trio.CancelScope() as hung_up:
-        reload._adopt = lambda settings: _cancelled(hung_up, adopted, settings)
-        await reload.reload()
-    assert hung_up.cancelled_caught
-    assert adopted.all == [reload.loaded.settings]
-
-
-async def _cancelled(scope: trio.CancelScope, adopted: Adopted, settings: Settings) -> None:
-    scope.cancel()
-    await adopted(settings)
+    async with reloading(files) as (reload, adopted):
+        files.settings = stories.settings(["b"])
+        for _ in range(20):
+            with trio.move_on_after(0.01):
+                await reload.reload()
+        await trio.sleep(5)
+        assert files.reads == 2
+        assert adopted.all[-1] is reload.loaded.settings
+        assert list(reload.loaded.settings.models) == ["b"]
 
 
 async def test_what_counts_at_the_next_start_is_pending(autojump_clock):
     """Until it is taken back, or the daemon is started again."""
     files = Files("a")
-    reload, _ = reloader(files)
-    began = files.settings
-    files.settings = attrs.evolve(
-        began,
-        log_to_stdout=LogTarget.NONE,
-        scheduler=SchedulerKind.FIFO,
-        store_path="/tmp/x.db",
-    )
+    async with reloading(files) as (reload, _):
+        began = files.settings
+        files.settings = attrs.evolve(
+            began,
+            log_to_stdout=LogTarget.NONE,
+            scheduler=SchedulerKind.FIFO,
+            store_path="/tmp/x.db",
+        )
 
-    changes = await reload.reload()
-    assert changes.needs_daemon_restart == ("logToStdout", "routing.scheduler.use", "store.path")
-    assert reload.pending_restart == changes.needs_daemon_restart
-    files.settings = began
-    assert not (await reload.reload()).needs_daemon_restart
-    assert not reload.pending_restart
+        changes = await reload.reload()
+        waits = ("logToStdout", "routing.scheduler.use", "store.path")
+        assert changes.needs_daemon_restart == waits
+        assert reload.pending_restart == waits
+        files.settings = began
+        assert not (await reload.reload()).needs_daemon_restart
+        assert not reload.pending_restart
 
 
 # Watching
@@ -255,6 +274,8 @@ def test_every_file_of_a_configuration_is_seen(tmp_path: Path):
         assert seen(alone, inside) not in sights
         sights.add(seen(alone, inside))
     (inside / "note.txt").write_text("1")
+    (inside / "empty.yaml").touch()
+    (inside / ".#lock.yaml").symlink_to(tmp_path / "nowhere")
     assert seen(alone, inside) in sights
 
 

@@ -5,6 +5,9 @@ stay the same. All else of a model (its name, its `ttl`, what is done to its req
 swapd's own business and changes under a running process.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import attrs
 
 from swapd.config.settings import Model, Settings
@@ -24,10 +27,13 @@ class Changes:
     """Paths of settings that take effect when the daemon is started again."""
 
 
-def compare(old: Settings, new: Settings) -> Changes:
-    """Say what becomes of each model."""
+def compare(
+    old: Settings, new: Settings, running: Mapping[ModelId, Model] = MappingProxyType({})
+) -> Changes:
+    """Say what becomes of each model; of one that runs, by what it was started as."""
     kept = sorted(old.models.keys() & new.models.keys())
-    same = {model for model in kept if same_process(old.models[model], new.models[model])}
+    now = {model: running.get(model, old.models[model]) for model in kept}
+    same = {model for model in kept if same_process(now[model], new.models[model])}
     return Changes(
         unchanged=tuple(model for model in kept if model in same),
         restart=tuple(model for model in kept if model not in same),

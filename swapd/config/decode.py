@@ -24,7 +24,7 @@ from swapd.config import fields
 from swapd.config.durations import Duration
 from swapd.config.fields import Mistake
 from swapd.config.hints import meant
-from swapd.config.keys import has_keys, keys
+from swapd.config.keys import described, has_keys, keys
 from swapd.config.kinds import CHOICES
 from swapd.config.problems import KeyPath, Problem
 from swapd.config.values import BareKey, Tree, Value, quoted, shown
@@ -119,7 +119,9 @@ def _problems(wrong: BaseException, path: KeyPath) -> Iterator[Problem]:
             yield Problem(path, f"unknown key {quoted(key)}{hint}", key)
     elif isinstance(wrong, BaseValidationError):
         for inner in wrong.exceptions:
-            yield from _problems(inner, (*path, *_step(inner, wrong.cl)))
+            step = _step(inner, wrong.cl)
+            for problem in _problems(inner, (*path, *step)):
+                yield _discreet(problem) if _is_secret(wrong.cl, step) else problem
     else:
         yield Problem(path, str(wrong))
 
@@ -134,6 +136,17 @@ def _step(wrong: BaseException, cls: type[Any]) -> KeyPath:
             case _:
                 continue
     return ()
+
+
+def _is_secret(cls: Any, step: KeyPath) -> bool:
+    return has_keys(cls) and any(
+        key.secret and (key.spelling,) == step for key in described(cls).values()
+    )
+
+
+def _discreet(problem: Problem) -> Problem:
+    """Leave out what was found instead."""
+    return attrs.evolve(problem, message=problem.message.partition(", got ")[0])
 
 
 def _without(spoiled: set[KeyPath], value: Value, path: KeyPath) -> Value:

@@ -31,6 +31,8 @@ from swapd.config.problems import KeyPath, Problem
 from swapd.config.values import Tree, Value, quoted, text_of
 from swapd.config.written import START_PORT
 
+HIGHEST_PORT = 65535
+
 DEFAULT_PROXY = "http://localhost:${PORT}"
 
 _PORT = "${PORT}"
@@ -76,8 +78,9 @@ def expand(tree: Tree, *, sections: Collection[str], before: Ports | None = None
             continue
         if section in sections:
             problems += unknown(found[section], (section,))
-    ports = _Allotment(_start_port(found.get("startPort")), before)
     models = tree.get("models")
+    present = models if isinstance(models, dict) else ()
+    ports = _Allotment(_start_port(found.get("startPort")), before, present)
     spelled: dict[KeyPath, str] = {}
     if isinstance(models, dict):
         filled = dict(models)
@@ -97,12 +100,17 @@ def expand(tree: Tree, *, sections: Collection[str], before: Ports | None = None
 class _Allotment:
     """Hands out ports."""
 
-    def __init__(self, start: int, before: Ports | None) -> None:
+    def __init__(self, start: int, before: Ports | None, models: Collection[str]) -> None:
         self.start = start
         self.given: dict[str, int] = {}
         self._kept = before.given if before is not None and before.start == start else {}
         taken = frozenset(self._kept.values())
-        self._free = (port for port in itertools.count(start) if port not in taken)
+        self._free = itertools.chain(
+            (port for port in range(start, HIGHEST_PORT + 1) if port not in taken),
+            # Rather than none at all.
+            (port for model, port in self._kept.items() if model not in models),
+            itertools.count(max(start, HIGHEST_PORT + 1)),
+        )
 
     def give(self, model_id: str) -> int:
         kept = self._kept.get(model_id)

@@ -19,6 +19,7 @@ from swapd.config.problems import ConfigError, Located, Problem
 from swapd.config.remarks import remarks
 from swapd.config.resolve import resolve
 from swapd.config.rules import check
+from swapd.config.secrets import Secrets, secrets_of
 from swapd.config.settings import Settings
 from swapd.config.settle import settle
 from swapd.config.source import Source, read
@@ -35,6 +36,8 @@ class Loaded:
     ports: Ports = Ports()
     remarks: tuple[Located, ...] = ()
     """What works, but hardly as it was meant."""
+    secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False)
+    """The secrets of the environment that it was read in, which must not be shown."""
 
 
 def load(
@@ -44,7 +47,13 @@ def load(
 
     `before` has the ports that models keep, in a reload.
     """
-    return loaded_from(_read_all(paths, environ), before=before)
+    secrets = secrets_of(environ)
+    try:
+        loaded = loaded_from(_read_all(paths, environ), before=before)
+    except ConfigError as broken:
+        raise ConfigError(_hidden(broken.problems, secrets)) from broken
+    hidden = tuple(_hidden(loaded.remarks, secrets))
+    return attrs.evolve(loaded, remarks=hidden, secrets=secrets)
 
 
 def loaded_from(sources: Sequence[Source], *, before: Ports | None = None) -> Loaded:
@@ -65,6 +74,15 @@ def loaded_from(sources: Sequence[Source], *, before: Ports | None = None) -> Lo
     resolved = resolve(draft)
     told_apart = tuple(_located(remarks(draft), merged, expanded))
     return Loaded(settle(resolved), resolved, expanded.ports, told_apart)
+
+
+def _hidden(problems: Iterable[Located], secrets: Iterable[str]) -> Iterable[Located]:
+    hide = Secrets(secrets)
+    for located in problems:
+        problem = located.problem
+        key = problem.key and hide.hidden(problem.key)
+        path = tuple(hide.hidden(step) if isinstance(step, str) else step for step in problem.path)
+        yield Located(Problem(path, hide.hidden(problem.message), key), located.place)
 
 
 def _located(problems: Iterable[Problem], merged: Merged, expanded: Expanded) -> Iterable[Located]:

@@ -14,14 +14,13 @@ from typing import Any
 from swapd.config import grouping, namespace, store
 from swapd.config.command import split
 from swapd.config.draft import Draft
+from swapd.config.expand import HIGHEST_PORT
 from swapd.config.keys import described, has_keys
 from swapd.config.origin import NoAddress, parse_endpoint, parse_origin
 from swapd.config.patterns import NoPattern, compiled
 from swapd.config.problems import KeyPath, Problem
 from swapd.config.values import quoted, text_of
 from swapd.config.written_models import WrittenFilters
-
-HIGHEST_PORT = 65535
 
 # More often than this, measuring is work.
 SHORTEST_PERIOD = 5.0

@@ -1,12 +1,12 @@
 """A configuration as it was understood, for people to look at.
 
 Rule 1: it is spelled like a file, and means the same when it is read as one.
-Rule 2: secrets are masked, wherever they have got to: keys, variables of the environment that are
-called one, and the same text in a command.
+Rule 2: secrets are masked (`secrets.py`): keys, whatever is called one, and the same text
+elsewhere.
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -15,28 +15,22 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarStri
 
 from swapd.config.durations import Duration
 from swapd.config.keys import described, has_keys
+from swapd.config.merge import DATA
+from swapd.config.secrets import MASK, Secrets, hidden_options, names_secret
 from swapd.config.values import Tree, Value, plain, text_of
 from swapd.config.written import WrittenSettings
-
-MASK = "***"
-
-# A variable whose name has one of these is masked.
-_SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
-
-# Shorter texts occur anywhere by chance.
-_SHORTEST = 6
 
 # Filled in already, or without effect.
 _LEFT_OUT = frozenset(("macros", "strip_params", "logRequests", "enable"))
 
 
-def as_tree(written: WrittenSettings) -> Tree:
-    """Spell a resolved configuration as the keys of a file, with secrets masked."""
-    secrets = {secret for secret in _secrets(written) if len(secret) >= _SHORTEST}
-    # The longest first: one secret may be the beginning of another.
-    tree = _masked(_spelled(written), sorted(secrets, key=len, reverse=True))
-    assert isinstance(tree, dict)
-    return tree
+def as_tree(written: WrittenSettings, hide: Iterable[str] = ()) -> Tree:
+    """Spell a resolved configuration as the keys of a file, without secrets; `hide` has more."""
+    tree = _spelled(written)
+    secrets = Secrets([*hide, *_secrets(written)]).within("\0".join(_texts(tree)))
+    masked = _masked(tree, secrets)
+    assert isinstance(masked, dict)
+    return masked
 
 
 def as_yaml(tree: Tree) -> str:
@@ -73,18 +67,33 @@ def _keys(value: Any) -> Iterator[tuple[str, Value]]:
         if key.secret and below:
             yield key.spelling, MASK if isinstance(below, str) else [MASK for _ in below]
         elif key.spelling == "env":
-            yield key.spelling, [_without_secret(entry) for entry in below]
+            yield key.spelling, [_entry(entry) for entry in below]
+        elif key.spelling in ("cmd", "cmdStop"):
+            yield key.spelling, hidden_options(below)
+        elif key.spelling in DATA:
+            yield key.spelling, _data(below)
         else:
             yield key.spelling, _spelled(below)
 
 
-def _without_secret(entry: str) -> str:
+def _entry(entry: str) -> str:
     name, _, _ = entry.partition("=")
-    return f"{name}={MASK}" if _is_secret(name) else entry
+    return f"{name}={MASK}" if names_secret(name) else entry
 
 
-def _is_secret(name: str) -> bool:
-    return any(word in name.upper() for word in _SECRET_NAMES)
+def _data(value: Any) -> Value:
+    """Spell what is the operator's own; a text that is called a secret is one."""
+    match value:
+        case Mapping():
+            return {
+                key: MASK if isinstance(below, str) and names_secret(key) else _data(below)
+                for key, below in value.items()
+            }
+        case tuple() | list():
+            return [_data(below) for below in value]
+        case _:
+            scalar: Value = value
+            return scalar
 
 
 def _secrets(written: WrittenSettings) -> Iterator[str]:
@@ -93,30 +102,36 @@ def _secrets(written: WrittenSettings) -> Iterator[str]:
     for model in written.models.values():
         for entry in model.env:
             name, _, value = entry.partition("=")
-            if _is_secret(name):
+            if names_secret(name):
                 yield value
 
 
-def _masked(value: Value, secrets: Sequence[str]) -> Value:
+def _texts(value: Value) -> Iterator[str]:
     match value:
-        case str():
-            return _without(value, secrets)
         case dict():
-            return {
-                _without(key, secrets): _masked(below, secrets) for key, below in value.items()
-            }
+            for key, below in value.items():
+                yield key
+                yield from _texts(below)
+        case list():
+            for below in value:
+                yield from _texts(below)
+        case None:
+            return
+        case _:
+            yield text_of(value)
+
+
+def _masked(value: Value, secrets: Secrets) -> Value:
+    match value:
+        case dict():
+            return {secrets.hidden(key): _masked(below, secrets) for key, below in value.items()}
         case list():
             return [_masked(below, secrets) for below in value]
-        case int() | float() if text_of(value) in secrets:
-            return MASK
+        case None:
+            return None
         case _:
-            return value
-
-
-def _without(text: str, secrets: Sequence[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, MASK)
-    return text
+            shown = secrets.hidden(text_of(value))
+            return value if shown == text_of(value) else shown
 
 
 def _in_blocks(value: Value) -> Any:

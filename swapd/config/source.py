@@ -6,6 +6,8 @@ come to (`compose.py`).
 Rule 3: an empty file is an empty configuration; a list or a scalar is none.
 """
 
+import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -80,10 +82,19 @@ def parse(text: str, *, file: str, environ: Mapping[str, str] = _NOTHING) -> Sou
 def _text(path: Path) -> str:
     file = str(path)
     try:
-        with path.open("rb") as opened:
-            found = opened.read(LARGEST_FILE + 1)
+        # Not waiting: a pipe that nobody writes to would be opened for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _fatal("cannot read this file: not a regular file", Place(file))
+            with open(descriptor, "rb", closefd=False) as opened:
+                found = opened.read(LARGEST_FILE + 1)
+        finally:
+            os.close(descriptor)
     except OSError as refused:
         raise _fatal(f"cannot read this file: {refused.strerror}", Place(file)) from refused
+    except ValueError as wrong:
+        raise _fatal(f"cannot read this file: {wrong}", Place(file)) from wrong
     if len(found) > LARGEST_FILE:
         raise _fatal(f"cannot read this file: larger than {LARGEST_FILE} bytes", Place(file))
     try:

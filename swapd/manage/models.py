@@ -6,6 +6,7 @@ from typing import Any
 from quart import Blueprint, Response
 
 from swapd import refusals
+from swapd.config.change import same_process
 from swapd.config.settings import Model
 from swapd.engine import Engine
 from swapd.ids import ModelId
@@ -48,8 +49,9 @@ def blueprint(engine: Engine) -> Blueprint:
     @pages.get("/running")
     async def running() -> dict[str, Any]:
         """List what is loaded, or on its way in or out."""
-        models = sorted(engine.settings.models.values(), key=lambda model: model.id.encode())
-        phases = [(model, engine.phase(model.id)) for model in models]
+        # As they were started: meanwhile a reload may have changed them, or removed them.
+        models = sorted(engine.running().values(), key=lambda model: model.id.encode())
+        phases = [(_in_use(engine, model), engine.phase(model.id)) for model in models]
         return {
             "running": [
                 _running(model, phase) for model, phase in phases if phase is not Phase.STOPPED
@@ -70,6 +72,8 @@ def blueprint(engine: Engine) -> Blueprint:
     async def unload_one(name: str) -> Response:
         """Unload one model, named by its id or an alias; answer when it is gone."""
         model = engine.settings.resolve(name)
+        if model is None and name in engine.running():
+            model = ModelId(name)  # It was removed, and finishes what it serves.
         if model is None:
             return refused(refusals.unknown_model(name))
         return await _unload(engine, plain("OK"), model)
@@ -80,6 +84,12 @@ def blueprint(engine: Engine) -> Blueprint:
 async def _unload(engine: Engine, done: Response, *models: ModelId) -> Response:
     stuck = await engine.unload(models)
     return refused(refusals.of_reason(stuck)) if stuck else done
+
+
+def _in_use(engine: Engine, started: Model) -> Model:
+    """Answer with the present definition of what runs, if its process fits that."""
+    now = engine.settings.models.get(started.id)
+    return now if now is not None and same_process(started, now) else started
 
 
 def _record(model: Model, phase: Phase, now: int) -> dict[str, Any]:

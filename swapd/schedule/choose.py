@@ -32,8 +32,7 @@ def choose(settings: Settings) -> Scheduler:
             return Serial(settings)
         case SchedulerKind.FIFO:
             raise NoScheduler(
-                "cannot serve: this version has no scheduler fifo yet; "
-                "set routing.scheduler.use to serial, or leave it out"
+                "this version has no scheduler fifo yet; set it to serial, or leave it out"
             )
         case _:
             assert_never(settings.scheduler)

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swapd.config.load import Loaded, loaded_from
-from swapd.config.show import MASK, as_tree, as_yaml
+from swapd.config.secrets import MASK
+from swapd.config.show import as_tree, as_yaml
 from swapd.config.source import parse
 from swapd.config.values import Tree, Value
 from swapd.config.written import WrittenSettings

@@ -1,5 +1,6 @@
 """Reading files: what is understood, what is refused, and where everything stood."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -148,10 +149,10 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 
     for path, told in (
         (tmp_path / "none.yaml", ": cannot read this file: No such file or directory"),
-        (tmp_path, ": cannot read this file: Is a directory"),
+        (tmp_path, ": cannot read this file: not a regular file"),
         (latin, ":2:4: not UTF-8 text (byte 0xe9)"),
         (large, f": cannot read this file: larger than {LARGEST_FILE} bytes"),
-        (Path("/dev/zero"), f": cannot read this file: larger than {LARGEST_FILE} bytes"),
+        (Path("/dev/zero"), ": cannot read this file: not a regular file"),
     ):
         with pytest.raises(ConfigError) as error:
             read(path)
@@ -190,3 +191,11 @@ def test_places_are_those_of_the_file() -> None:
         assert str(source.where(path)) == place
     assert str(source.where(("models", "qwen"), key="cmd")) == "f.yaml:7:5"
     assert str(source.where(("models", "qwen"), key="ttl")) == "f.yaml:5:3"
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    """Opening one that nobody writes to waits for ever, and every reload behind it."""
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match="not a regular file"):
+        read(pipe)

@@ -29,7 +29,9 @@ def app() -> Any:
         supervise=FakeModels(),
         open_pool=lambda model: Pool(model.origin),
     )
-    reloader = Reloader(Loaded(settings), read=stories.unchanged, adopt=engine.adopt)
+    reloader = Reloader(
+        Loaded(settings), read=stories.unchanged, adopt=engine.adopt, running=engine.running
+    )
     return make_app(engine, reloader)
 
 

@@ -1,7 +1,11 @@
 """The configuration in use, and taking up a changed one, over HTTP."""
 
+import pytest
+
 from swapd.config.load import Loaded, loaded_from
 from swapd.config.source import parse
+from swapd.ids import ModelId
+from swapd.manage.config import MOST
 from tests.house import open_house
 
 FIRST = """\
@@ -78,6 +82,27 @@ async def test_a_broken_configuration_is_a_422_with_every_problem(autojump_clock
     assert sum("soon" in message for message in caplog.messages) == 1
 
 
+async def test_an_answer_has_no_more_mistakes_than_anybody_mends(autojump_clock):
+    """Another program's file has thousands."""
+    disk = Disk(FIRST)
+    async with house(disk) as swapd:
+        disk.text = "".join(f"k{number}: 1\n" for number in range(MOST + 5))
+        reply = await swapd.get("/api/config/reload", method="POST")
+        assert len(reply.json()["problems"]) == MOST
+        assert f"{MOST + 5} mistakes" in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("query", ["?dry_run=on", "?dry_run=2", "?dryRun=1", "?dry-run=1"])
+async def test_a_mistyped_dry_run_is_no_real_one(query, autojump_clock):
+    """Whoever wanted to look must not find that it is done."""
+    disk = Disk(FIRST)
+    async with house(disk) as swapd:
+        disk.text = SECOND
+        reply = await swapd.get(f"/api/config/reload{query}", method="POST")
+        assert (reply.status, reply.code) == (400, "invalid_request")
+        assert "c" not in swapd.engine.settings.models
+
+
 async def test_the_configuration_in_use_is_shown_without_secrets(autojump_clock):
     """With everything filled in, and what waits for the next start."""
     disk = Disk(FIRST)
@@ -105,6 +130,38 @@ async def test_a_model_goes_on_through_a_reload(autojump_clock):
         await swapd.post(chat, {"model": "a"})
         await swapd.post(chat, {"model": "b"})
         assert swapd.loads() == "a b"
+
+
+async def test_a_removed_model_is_told_as_long_as_it_runs(autojump_clock):
+    """It holds memory that others wait for; and it can be unloaded by its name."""
+    disk = Disk(FIRST)
+    async with house(disk) as swapd:
+        with swapd.engine.turn(ModelId("a"), revoke=print) as turn:
+            await turn.granted()
+            before = (await swapd.get("/running")).json()
+            disk.text = "models:\n  b: {cmd: 'server ${PORT}'}\n"
+            reply = await swapd.get("/api/config/reload", method="POST")
+            assert reply.json()["removed"] == ["a"]
+            assert (await swapd.get("/running")).json() == before
+            assert (await swapd.get("/api/models/unload/a", method="POST")).body == b"OK"
+        assert (await swapd.get("/running")).json() == {"running": []}
+        assert (await swapd.get("/api/models/unload/a", method="POST")).status == 404
+
+
+async def test_what_runs_is_told_as_it_was_started(autojump_clock):
+    """Its port and its command are those of its process, not of the next."""
+    disk = Disk(FIRST)
+    async with house(disk) as swapd:
+        with swapd.engine.turn(ModelId("b"), revoke=print) as turn:
+            await turn.granted()
+            for change, told in (
+                ("{ttl: 7, cmd: 'server", ("server 5801", 7)),
+                ("{ttl: 8, cmd: 'other", ("server 5801", 0)),
+            ):
+                disk.text = FIRST.replace("b: {cmd: 'server", f"b: {change}")
+                await swapd.get("/api/config/reload", method="POST")
+                [running] = (await swapd.get("/running")).json()["running"]
+                assert (running["cmd"], running["ttl"]) == told
 
 
 async def test_a_bug_in_reading_is_no_configuration_error(autojump_clock):

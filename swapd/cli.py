@@ -1,6 +1,7 @@
 """The command line: argv to options, exceptions to exit codes. The only room that prints."""
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ from typing import NoReturn
 
 from swapd import __version__
 from swapd.config import report, show
-from swapd.config.files import find_files
+from swapd.config.files import find_files, once
 from swapd.config.load import Loaded, load
 from swapd.config.problems import ConfigError, Located, Problem
 from swapd.config.schema import schema
@@ -28,6 +29,10 @@ from swapd.schedule.choose import NoScheduler, choose
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `swapd`; leaves with the exit code."""
     options = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A model's name may have letters that this terminal does not.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = options.run(options)
     except ConfigError as broken:
@@ -122,7 +127,8 @@ def _serve(asked: argparse.Namespace) -> int:
             choose(loaded.settings)
         except NoScheduler as missing:
             path = ("routing", "scheduler", "use")
-            raise ConfigError([Located(Problem(path, str(missing)))]) from missing
+            told = [remark for remark in loaded.remarks if remark.problem.path == path]
+            raise ConfigError(told or [Located(Problem(path, str(missing)))]) from missing
         return loaded
 
     # Until the daemon listens to it, and after: whoever asks for a reload wants no end.
@@ -147,6 +153,7 @@ def _check(asked: argparse.Namespace) -> int:
         asked.fail("FILE or --config-dir DIRECTORY is required")
     try:
         files = [*asked.files, *(find_files(None, asked.config_dir) if asked.config_dir else ())]
+        once(files)
         loaded = load(files, os.environ)
     except ConfigError as broken:
         if not asked.json:

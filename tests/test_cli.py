@@ -278,6 +278,22 @@ def test_wrong_usage_is_64_and_says_what_is_wrong(argv, says, capsys):
 
 
 @pytest.mark.real
+@pytest.mark.parametrize("flags", [("--show",), ("--json", "--show"), ()])
+def test_a_terminal_without_its_letters_gets_them_spelled(flags, tmp_path):
+    """A name in another script is no internal error."""
+    path = tmp_path / "f.yaml"
+    path.write_text("models: {模型: {cmd: 'x ${PORT}', name: é}}", encoding="utf-8")
+    checked = subprocess.run(
+        [sys.executable, "-m", "swapd", "check", *flags, str(path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (checked.returncode, checked.stderr) == (0, b"")
+
+
+@pytest.mark.real
 def test_an_address_in_use_is_69_although_the_configuration_is_fine(good):
     """A service manager may try again; with 78 it should not."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -1,7 +1,8 @@
 """From a tree of plain values to the classes of `written.py`.
 
 Rule 1: null leaves a default alone and empties a list; a null inside a list is dropped.
-Rule 2: unknown keys are mistakes. So are null models and model ids that are not text.
+Rule 2: unknown keys are mistakes. So are models, peers, groups and profiles that are null, and
+model ids that are not text.
 Rule 3: all mistakes are found at once. What they spoil is left at its default, so that the rules
 can look at the rest.
 """

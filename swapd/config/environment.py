@@ -53,6 +53,8 @@ class FilledIn:
     text: str
     flaws: tuple[Flaw, ...]
     """References that stay; those in comments among them."""
+    used: Mapping[str, str]
+    """The variables that were filled in, and their values."""
     _why: Mapping[str, str]
     _insertions: Mapping[int, list[_Insertion]]
 
@@ -82,6 +84,7 @@ def fill_in(text: str, environ: Mapping[str, str]) -> FilledIn:
     pieces: list[str] = []
     flaws: list[Flaw] = []
     why: dict[str, str] = {}
+    used: dict[str, str] = {}
     insertions: dict[int, list[_Insertion]] = {}
     length = copied = 0
     spots = _Spots(text)
@@ -93,6 +96,7 @@ def fill_in(text: str, environ: Mapping[str, str]) -> FilledIn:
             why[found[1]] = str(wrong)
             flaws.append(Flaw(str(wrong), spot))
             continue
+        used[found[1]] = environ[found[1]]
         pieces += (text[copied : found.start()], value)
         length += found.start() - copied + len(value)
         copied = found.end()
@@ -102,7 +106,7 @@ def fill_in(text: str, environ: Mapping[str, str]) -> FilledIn:
         shift = line[-1].end - line[-1].ended if line else 0
         begin, ended = spot[1] + shift, spot[1] + len(found[0])
         line.append(_Insertion(begin, begin + len(value), spot[1], ended))
-    return FilledIn("".join([*pieces, text[copied:]]), tuple(flaws), why, insertions)
+    return FilledIn("".join([*pieces, text[copied:]]), tuple(flaws), used, why, insertions)
 
 
 class _Unusable(Exception):

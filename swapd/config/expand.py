@@ -77,7 +77,7 @@ def expand(tree: Tree, *, sections: Collection[str], before: Ports | None = None
             problems.append(Problem((section,), f"a text {long}"))
             continue
         if section in sections:
-            problems += unknown(found[section], (section,))
+            problems += unknown(found[section], (section,), macros)
     models = tree.get("models")
     present = models if isinstance(models, dict) else ()
     ports = _Allotment(_start_port(found.get("startPort")), before, present)
@@ -127,8 +127,9 @@ class _Model:
         own, wrong = declared(model.get("macros"), (*self.path, "macros"))
         self.problems = list(wrong)
         self.tree = _prepared(model)
+        self.macros = Macros(own, over=common, first=Macro("MODEL_ID", model_id))
         try:
-            self._fill(Macros(own, over=common, first=Macro("MODEL_ID", model_id)))
+            self._fill(self.macros)
             if _PORT in _text(self.tree.get("cmd")):
                 self._fill(Macros([Macro("PORT", ports.give(model_id))]))
             elif _PORT in _text(self.tree["proxy"]):
@@ -164,20 +165,23 @@ class _Model:
     def _unknown(self) -> Iterator[Problem]:
         for key, value in self.tree.items():
             known = _PID if key == "cmdStop" else frozenset[str]()
-            yield from unknown(value, (*self.path, key), known=known)
+            yield from unknown(value, (*self.path, key), self.macros, known=known)
         filters = self.tree.get("filters")
         by_id = filters.get("setParamsByID") if isinstance(filters, dict) else None
         path = (*self.path, "filters", "setParamsByID")
         for key in by_id if isinstance(by_id, dict) else ():
             written = self.spelled.get((*path, key), key)
-            yield from (Problem(path, message, written) for message in unknown_in(key))
+            for message in unknown_in(key, self.macros):
+                yield Problem(path, message, written)
 
     def _refuse_proxy(self, *, written: bool) -> None:
         del self.tree["proxy"]
         # Without a command there is a greater mistake than the port it does not use.
         if written or _as_text(self.tree.get("cmd")).strip():
             message = "proxy uses ${PORT} but cmd does not"
-            hint = "use ${PORT} in cmd" if written else "use it there, or set proxy"
+            hint = "use ${PORT} in cmd, or a number in proxy"
+            if not written:
+                hint = f"there is no proxy, and its default is {DEFAULT_PROXY}; {hint}"
             self.problems.append(Problem((*self.path, "proxy"), f"{message}: {hint}"))
 
 

@@ -22,7 +22,7 @@ DEEPEST = 50
 # So many partial answers are looked at before a question counts as too hard.
 HARDEST = 20_000
 
-_NAME = re.compile(r"[^\W]|[-.]")
+_NAME = re.compile(r"[\w.-]")
 
 
 @attrs.frozen(eq=False)

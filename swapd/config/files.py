@@ -1,6 +1,7 @@
 """Which files a configuration is read from."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from swapd.config.problems import ConfigError, Located, Place, Problem
@@ -18,16 +19,21 @@ def find_files(config: Path | None, directory: Path | None) -> list[Path]:
         raise _none("no configuration given: use --config FILE, --config-dir DIRECTORY, or both")
     files = [] if config is None else [config]
     if directory is not None:
-        inside = _listed(directory)
-        for path in inside:
-            if config is not None and os.path.abspath(path) == os.path.abspath(config):
-                raise _none(
-                    f"{config} is also in {directory}: give it only once", Place(str(path))
-                )
-        files += inside
+        files += _listed(directory)
     if not files:
         raise _none(f"no *.yaml or *.yml file in {directory}")
+    once(files)
     return files
+
+
+def once(files: Sequence[Path]) -> None:
+    """See that no file stands twice in a list."""
+    seen: dict[str, Path] = {}
+    for path in files:
+        first = seen.setdefault(os.path.abspath(path), path)
+        if first is not path:
+            message = f"the same file as {first}, which is read already: give it only once"
+            raise _none(message, Place(str(path)))
 
 
 def files_in(directory: Path) -> list[Path]:

@@ -37,7 +37,7 @@ class Loaded:
     remarks: tuple[Located, ...] = ()
     """What works, but hardly as it was meant."""
     secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False)
-    """The secrets of the environment that it was read in, which must not be shown."""
+    """The secrets of the environment that were filled in, which must not be shown."""
 
 
 def load(
@@ -47,13 +47,13 @@ def load(
 
     `before` has the ports that models keep, in a reload.
     """
-    secrets = secrets_of(environ)
     try:
-        loaded = loaded_from(_read_all(paths, environ), before=before)
+        sources = _read_all(paths, environ)
+        loaded = loaded_from(sources, before=before)
     except ConfigError as broken:
-        raise ConfigError(_hidden(broken.problems, secrets)) from broken
-    hidden = tuple(_hidden(loaded.remarks, secrets))
-    return attrs.evolve(loaded, remarks=hidden, secrets=secrets)
+        raise ConfigError(_hidden(broken.problems, secrets_of(environ))) from broken
+    secrets = frozenset[str]().union(*(source.secrets for source in sources))
+    return attrs.evolve(loaded, remarks=tuple(_hidden(loaded.remarks, secrets)), secrets=secrets)
 
 
 def loaded_from(sources: Sequence[Source], *, before: Ports | None = None) -> Loaded:
@@ -65,7 +65,7 @@ def loaded_from(sources: Sequence[Source], *, before: Ports | None = None) -> Lo
 
     problems = list(merged.problems)
     told = {located.problem.path for located in problems if located.problem.key is None}
-    for step in (expanded.problems, mistakes, check(draft)):
+    for step in (expanded.problems, mistakes, check(draft, names=_names_known(draft, mistakes))):
         new = [problem for problem in step if problem.key is not None or problem.path not in told]
         problems += _located(new, merged, expanded)
         told |= {problem.path for problem in new if problem.key is None}
@@ -74,6 +74,19 @@ def loaded_from(sources: Sequence[Source], *, before: Ports | None = None) -> Lo
     resolved = resolve(draft)
     told_apart = tuple(_located(remarks(draft), merged, expanded))
     return Loaded(settle(resolved), resolved, expanded.ports, told_apart)
+
+
+def _names_known(draft: Draft, mistakes: Iterable[Problem]) -> bool:
+    """Say whether a name that stands for nothing is a mistake of its own.
+
+    Not where the model that it stands for could not be read.
+    """
+    lost = any(
+        problem.key is None and problem.path[:1] in (("models",), ("peers",))
+        for problem in mistakes
+    )
+    elsewhere = not draft.written.models and any(problem.path == () for problem in mistakes)
+    return not lost and not elsewhere
 
 
 def _hidden(problems: Iterable[Located], secrets: Iterable[str]) -> Iterable[Located]:

@@ -127,33 +127,36 @@ def substitute_text(text: str, macros: Macros) -> str | int | float | bool:
 
 
 def unknown(
-    value: Value, path: KeyPath, *, known: frozenset[str] = frozenset()
+    value: Value, path: KeyPath, macros: Macros, *, known: frozenset[str] = frozenset()
 ) -> Iterator[Problem]:
-    """Tell of every reference that is left, except to `known` names."""
+    """Tell of every reference that is left after filling in, except to `known` names."""
     match value:
         case str():
-            for message in unknown_in(value, known=known):
+            for message in unknown_in(value, macros, known=known):
                 yield Problem(path, message)
         case dict():
             for key, below in value.items():
-                yield from unknown(below, (*path, key), known=known)
+                yield from unknown(below, (*path, key), macros, known=known)
         case list():
             for position, below in enumerate(value):
-                yield from unknown(below, (*path, position), known=known)
+                yield from unknown(below, (*path, position), macros, known=known)
         case _:
             return
 
 
-def unknown_in(text: str, *, known: frozenset[str] = frozenset()) -> Iterator[str]:
+def unknown_in(text: str, macros: Macros, *, known: frozenset[str] = frozenset()) -> Iterator[str]:
     """Say what is wrong with the references that are left in a text."""
     for name in dict.fromkeys(_REFERENCE.findall(text)):
-        if name not in known:
-            why = {
-                "PORT": "it is known inside a model whose cmd uses ${PORT}",
-                "MODEL_ID": "it is known inside a model only",
-                "PID": "it is known in cmdStop only",
-            }.get(name)
-            yield f"unknown macro ${{{name}}}" + (f": {why}" if why else "")
+        if name in known:
+            continue
+        why = {
+            "PORT": "it is known inside a model whose cmd uses ${PORT}",
+            "MODEL_ID": "it is known inside a model only",
+            "PID": "it is known in cmdStop only",
+        }.get(name)
+        if macros.find(name) is not None:
+            why = "a macro can use only those declared before it"
+        yield f"unknown macro ${{{name}}}" + (f": {why}" if why else "")
 
 
 def _wrong_name(name: str) -> str | None:

@@ -20,7 +20,12 @@ from swapd.config.values import Tree, Value, quoted
 
 NOTE = "x-"
 
-DATA = frozenset(("macros", "metadata", "setParams", "setParamsByID"))
+DATA = frozenset(
+    [
+        *("macros", "metadata", "setParams", "setParamsByID"),
+        *("pins", "vars", "evict_costs", "sets", "priority"),
+    ]
+)
 
 # Mappings whose entries have names of their own.
 NAMED: frozenset[KeyPath] = frozenset(
@@ -30,6 +35,9 @@ NAMED: frozenset[KeyPath] = frozenset(
         ("routing", "router", "settings", "matrix"),
     ]
 )
+
+# Those whose entries are things and not settings.
+_ENTRIES = frozenset(path for path in NAMED if path[-1] != "matrix")
 
 
 @attrs.frozen
@@ -132,22 +140,23 @@ def merge(sources: Sequence[Source]) -> Merged:
     return merged
 
 
-def without_notes(tree: Tree) -> Tree:
-    """Copy a tree without the keys that begin with `x-`."""
+def without_notes(tree: Tree, path: KeyPath = ()) -> Tree:
+    """Copy a tree, which stands at a path, without the keys that begin with `x-`."""
     return {
-        key: _copied(value, notes=key in DATA)
+        # A model may be called "metadata".
+        key: _copied(value, (*path, key), notes=key in DATA and path not in _ENTRIES)
         for key, value in tree.items()
         if not key.startswith(NOTE)
     }
 
 
-def _copied(value: Value, *, notes: bool) -> Value:
+def _copied(value: Value, path: KeyPath, *, notes: bool) -> Value:
     match value:
         case dict() if notes:
-            return {key: _copied(below, notes=True) for key, below in value.items()}
+            return {key: _copied(below, path, notes=True) for key, below in value.items()}
         case dict():
-            return without_notes(value)
+            return without_notes(value, path)
         case list():
-            return [_copied(below, notes=notes) for below in value]
+            return [_copied(below, (*path, "-"), notes=notes) for below in value]
         case _:
             return value

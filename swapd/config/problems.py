@@ -2,7 +2,8 @@
 
 Rule 1: a step that finds a mistake says so with a `Problem` and goes on; none stops at the first.
 Rule 2: a problem knows its path, not its place; only who has read the files can tell the place.
-Rule 3: what an operator reads is made here: `file:line:col: models.qwen.ttl: expected ...`.
+Rule 3: a problem prints as one line, `file:line:col: models.qwen.ttl: expected ...`; what more
+people and editors are shown is made in `report.py`.
 """
 
 import json

@@ -48,11 +48,14 @@ def _unused_router(draft: Draft) -> Iterator[Problem]:
     serial = written.routing.scheduler.use is SchedulerKind.SERIAL
     for key, there in (("groups", draft.router.groups), ("matrix", draft.router.matrix)):
         if serial and there:
-            message = (
-                f"the scheduler serial has one model in memory and ignores {quoted(key)}; "
-                f"with routing.scheduler.use: fifo it counts"
-            )
+            message = f"the scheduler serial has one model in memory and ignores {quoted(key)}"
             yield Problem(draft.router.path, message, key)
+
+
+def _no_fifo(draft: Draft) -> Iterator[Problem]:
+    if draft.written.routing.scheduler.use is SchedulerKind.FIFO:
+        message = "this version has no scheduler fifo yet: swapd serve refuses it"
+        yield Problem(("routing", "scheduler", "use"), message)
 
 
 LOOKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
@@ -60,4 +63,5 @@ LOOKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _preload,
     _dead_aliases,
     _unused_router,
+    _no_fifo,
 )

@@ -12,7 +12,7 @@ from typing import Any
 from swapd.config.problems import Located, spelled
 
 # Wider lines are cut around the caret.
-WIDEST = 100
+WIDEST = 76
 
 Lines = Callable[[str], Sequence[str]]
 """The lines of a file, by its name; none if it cannot be read."""

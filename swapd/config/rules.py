@@ -1,7 +1,7 @@
 """What must hold between values.
 
 Rule 1: a check looks at typed values, yields a problem for each that it does not like, and changes
-nothing. Every check is in `CHECKS`.
+nothing. Every check is in `CHECKS`, or in `NAMES` if it asks what names stand for.
 Rule 2: what is wrong only with one model, peer or number is told here; what is wrong between names
 in `namespace.py`, and between models that run side by side in `grouping.py`.
 """
@@ -25,12 +25,17 @@ from swapd.config.written_models import WrittenFilters
 # More often than this, measuring is work.
 SHORTEST_PERIOD = 5.0
 
+_USER = re.compile(r"//[^/@]*@")
 _ENV = re.compile(r"[^\s=\x00]+=[^\x00]*", re.DOTALL)
 
 
-def check(draft: Draft) -> tuple[Problem, ...]:
-    """Find everything that is wrong with a configuration whose types are right."""
-    return tuple(problem for rule in CHECKS for problem in rule(draft))
+def check(draft: Draft, *, names: bool = True) -> tuple[Problem, ...]:
+    """Find everything that is wrong with a configuration whose types are right.
+
+    Without `names`, what names stand for is not asked.
+    """
+    rules = CHECKS + NAMES if names else CHECKS
+    return tuple(problem for rule in rules for problem in rule(draft))
 
 
 def _bounds(draft: Draft) -> Iterator[Problem]:
@@ -104,7 +109,8 @@ def _address(address: str, path: KeyPath) -> Iterator[Problem]:
     try:
         parse_origin(address)
     except NoAddress as wrong:
-        yield Problem(path, f"invalid proxy URL {quoted(address)}: {wrong}")
+        shown = _USER.sub("//***@", address)
+        yield Problem(path, f"invalid proxy URL {quoted(shown)}: {wrong}")
 
 
 def _peers(draft: Draft) -> Iterator[Problem]:
@@ -194,9 +200,12 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     namespace.aliases,
     namespace.parameters_by_id,
     namespace.peers,
+    grouping.one_place,
+)
+
+NAMES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     namespace.selectors,
     namespace.profiles,
-    grouping.one_place,
     grouping.groups,
     grouping.matrix,
     grouping.side_by_side,

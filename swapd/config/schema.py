@@ -100,11 +100,7 @@ def _mapping(of: Any, definitions: dict[str, Schema]) -> Schema:
             "patternProperties": _NOTES,
             "additionalProperties": entry,
         }
-    return {
-        "type": ["object", "null"],
-        "patternProperties": _NOTES,
-        "additionalProperties": _type(of, definitions),
-    }
+    return {"type": ["object", "null"], "additionalProperties": _type(of, definitions)}
 
 
 def _scalar(of: Any, least: int | None) -> Schema:

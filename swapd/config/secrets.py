@@ -11,10 +11,15 @@ from collections.abc import Iterable, Mapping
 
 MASK = "***"
 
-_NAMES = re.compile(
-    r"key|token|secret|passw|pwd|credential|(?:^|[_-])(?:pass|auth)(?:$|[_-])|authorization",
-    re.IGNORECASE,
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_TELLING = frozenset(
+    [
+        *("key", "apikey", "token", "secret", "password", "passwd", "passphrase", "pass"),
+        *("auth", "authorization", "credential", "credentials"),
+    ]
 )
+# Of a file that holds a secret the path is none.
+_HARMLESS = frozenset(("file", "dir", "path", "sock"))
 
 # "--api-key VALUE", "--hf-token=VALUE"; "--max-num-batched-tokens" is none.
 _OPTION = re.compile(
@@ -28,8 +33,9 @@ _SHORTEST = 6
 
 
 def names_secret(name: str) -> bool:
-    """Say whether what is called so is a secret."""
-    return _NAMES.search(name) is not None
+    """Say whether what is called so is a secret: `HF_TOKEN`, `apiKey`; not `MAX_TOKENS`."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    return not _TELLING.isdisjoint(words) and words[-1] not in _HARMLESS
 
 
 def secrets_of(environ: Mapping[str, str]) -> frozenset[str]:

@@ -15,10 +15,12 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarStri
 
 from swapd.config.durations import Duration
 from swapd.config.keys import described, has_keys
-from swapd.config.merge import DATA
 from swapd.config.secrets import MASK, Secrets, hidden_options, names_secret
-from swapd.config.values import Tree, Value, plain, text_of
+from swapd.config.values import Tree, Value, plain
 from swapd.config.written import WrittenSettings
+
+# What is the operator's own.
+_FREE = frozenset(("metadata", "setParams", "setParamsByID"))
 
 # Filled in already, or without effect.
 _LEFT_OUT = frozenset(("macros", "strip_params", "logRequests", "enable"))
@@ -70,7 +72,7 @@ def _keys(value: Any) -> Iterator[tuple[str, Value]]:
             yield key.spelling, [_entry(entry) for entry in below]
         elif key.spelling in ("cmd", "cmdStop"):
             yield key.spelling, hidden_options(below)
-        elif key.spelling in DATA:
+        elif key.spelling in _FREE:
             yield key.spelling, _data(below)
         else:
             yield key.spelling, _spelled(below)
@@ -115,10 +117,10 @@ def _texts(value: Value) -> Iterator[str]:
         case list():
             for below in value:
                 yield from _texts(below)
-        case None:
-            return
+        case str():
+            yield value
         case _:
-            yield text_of(value)
+            return
 
 
 def _masked(value: Value, secrets: Secrets) -> Value:
@@ -127,11 +129,10 @@ def _masked(value: Value, secrets: Secrets) -> Value:
             return {secrets.hidden(key): _masked(below, secrets) for key, below in value.items()}
         case list():
             return [_masked(below, secrets) for below in value]
-        case None:
-            return None
+        case str():
+            return secrets.hidden(value)
         case _:
-            shown = secrets.hidden(text_of(value))
-            return value if shown == text_of(value) else shown
+            return value  # A number that is some secret's, too, is so by chance.
 
 
 def _in_blocks(value: Value) -> Any:

@@ -7,6 +7,7 @@ Rule 3: an empty file is an empty configuration; a list or a scalar is none.
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,10 +23,16 @@ from swapd.config.compose import Composer, Hopeless
 from swapd.config.environment import LINE_END, FilledIn, Flaw, fill_in
 from swapd.config.nodes import TOP, Kind, Node, Spot, spot_of, written_out
 from swapd.config.problems import ConfigError, KeyPath, Located, Place, Problem
+from swapd.config.secrets import secrets_of
 from swapd.config.values import Tree
 
 # A thousand models fit; the parser takes some ten seconds for the worst file of this size.
 LARGEST_FILE = 1_048_576
+
+# More than anybody leaves between words; each is a reading of its own.
+MOST_TABS = 100
+
+_COMMENT = re.compile(r"(?:^|\s)#")
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -39,6 +46,8 @@ class Source:
     root: Node
     problems: tuple[Located, ...] = ()
     """Mistakes that did not keep the file from being read, such as duplicate keys."""
+    secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False)
+    """The secrets of the environment that were filled in."""
 
     def where(self, path: KeyPath, *, key: str | None = None) -> Place:
         """Find the place of a value, of a key inside it, or of the nearest thing around it."""
@@ -70,12 +79,13 @@ def parse(text: str, *, file: str, environ: Mapping[str, str] = _NOTHING) -> Sou
     except environment.TooLong as long:
         message = f"longer than {environment.LONGEST} characters with environment variables"
         raise _fatal(message, Place(file)) from long
-    root, problems = _composed(filled, file)
+    root, problems = _composed(filled, file, text)
     tree = written_out(root)
+    secrets = secrets_of(filled.used)
     if isinstance(tree, dict):
-        return Source(file, tree, root, tuple(problems))
+        return Source(file, tree, root, tuple(problems), secrets)
     if tree is None:
-        return Source(file, {}, Node(Kind.MAPPING), tuple(problems))
+        return Source(file, {}, Node(Kind.MAPPING), tuple(problems), secrets)
     raise _fatal("a configuration must be a mapping of keys to values", Place(file, 1, 1))
 
 
@@ -105,7 +115,19 @@ def _text(path: Path) -> str:
         raise _fatal(message, Place(file, *_end_of(before))) from wrong
 
 
-def _composed(filled: FilledIn, file: str) -> tuple[Node, list[Located]]:
+def _composed(filled: FilledIn, file: str, text: str) -> tuple[Node, list[Located]]:
+    for _ in range(MOST_TABS):
+        try:
+            return _composed_once(filled, file, text)
+        except _Tab as tab:
+            # ruamel knows no tabs between words, though YAML has them.
+            at = tab.position
+            spaced = f"{filled.text[:at]} {filled.text[at + 1 :]}"
+            filled = attrs.evolve(filled, text=spaced)
+    return _composed_once(filled, file, text)
+
+
+def _composed_once(filled: FilledIn, file: str, text: str) -> tuple[Node, list[Located]]:
     composer = Composer(YAML(typ="safe", pure=True).parse(filled.text), filled)
     try:
         root = composer.document()
@@ -117,9 +139,11 @@ def _composed(filled: FilledIn, file: str) -> tuple[Node, list[Located]]:
         raise _fatal(message, Place(file, *spot)) from wrong
     except YAMLError as wrong:
         # Without its value a reference may not be YAML: "[${env.KEY}]" is not.
-        if flaws := list(_outside_comments(filled)):
+        if flaws := list(_outside_comments(filled, text)):
             raise ConfigError(_flaw(flaw, file) for flaw in flaws) from wrong
-        message, spot = _syntax(wrong)
+        if (tab := _tab(wrong, filled.text)) is not None:
+            raise _Tab(tab) from wrong
+        message, spot = _syntax(wrong, filled.text)
         raise _fatal(message, Place(file, *filled.original(spot))) from wrong
     except (ValueError, OverflowError) as wrong:
         # ruamel asks for a character without looking whether "\\UFFFFFFFF" names one.
@@ -128,24 +152,46 @@ def _composed(filled: FilledIn, file: str) -> tuple[Node, list[Located]]:
     return root, [Located(problem, Place(file, *spot)) for problem, spot in composer.problems]
 
 
-def _outside_comments(filled: FilledIn) -> Iterator[Flaw]:
-    lines = filled.text.splitlines()
+class _Tab(Exception):
+    """A tab between words, and its position in the text."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(position)
+        self.position = position
+
+
+def _tab(wrong: YAMLError, text: str) -> int | None:
+    """Find the tab that the parser stumbled over, unless it is an indentation."""
+    mark = wrong.problem_mark if isinstance(wrong, MarkedYAMLError) else None
+    if mark is None or text[mark.index : mark.index + 1] != "\t":
+        return None
+    before = text[mark.index - mark.column : mark.index]
+    return mark.index if before.strip() else None
+
+
+def _outside_comments(filled: FilledIn, text: str) -> Iterator[Flaw]:
+    lines = LINE_END.split(text)
     for flaw in filled.flaws:
         line, column = flaw.spot
-        if "#" not in (lines[line - 1][:column] if line <= len(lines) else ""):
+        if not _COMMENT.search(lines[line - 1][:column]):
             yield flaw
 
 
-def _syntax(wrong: YAMLError) -> tuple[str, Spot]:
+def _syntax(wrong: YAMLError, text: str) -> tuple[str, Spot]:
     if not isinstance(wrong, MarkedYAMLError):
         return f"not YAML: {wrong}", TOP
     said = ", ".join(" ".join(part.split()) for part in (wrong.context, wrong.problem) if part)
     mark = wrong.problem_mark or wrong.context_mark
+    if "quoted scalar" in (wrong.context or "") and wrong.context_mark is not None:
+        mark = wrong.context_mark  # Where the quote began, not the end of the file.
+    if "${" in LINE_END.split(text)[mark.line]:
+        said += "; inside [ ] and { } a text with ${...} needs quotes"
     return f"not YAML: {said}", (mark.line + 1, mark.column + 1)
 
 
 def _end_of(before: str) -> Spot:
-    return before.count("\n") + 1, len(before) - before.rfind("\n")
+    lines = LINE_END.split(before)
+    return len(lines), len(lines[-1]) + 1
 
 
 def _flaw(flaw: Flaw, file: str) -> Located:

@@ -100,13 +100,14 @@ def test_a_port_is_a_number_where_it_stands_alone() -> None:
         pytest.param(
             {"cmd": "svr --port 111"},
             ("models", "m", "proxy"),
-            "proxy uses ${PORT} but cmd does not: use it there, or set proxy",
+            "proxy uses ${PORT} but cmd does not: there is no proxy, and its default is "
+            "http://localhost:${PORT}; use ${PORT} in cmd, or a number in proxy",
             id="C166",
         ),
         pytest.param(
             {"cmd": "svr", "proxy": "http://h:${PORT}"},
             ("models", "m", "proxy"),
-            "proxy uses ${PORT} but cmd does not: use ${PORT} in cmd",
+            "proxy uses ${PORT} but cmd does not: use ${PORT} in cmd, or a number in proxy",
             id="C166-written",
         ),
         pytest.param(

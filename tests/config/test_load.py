@@ -79,7 +79,8 @@ def test_all_mistakes_of_a_file_are_told_in_its_order() -> None:
         'f.yaml:15:3: models.1: this key is not text: write "1", with the quotes',
         "f.yaml:16:3: models.nil: expected a mapping, got null",
         "f.yaml:17:3: models.fixed.proxy: proxy uses ${PORT} but cmd does not: "
-        "use it there, or set proxy",
+        "there is no proxy, and its default is http://localhost:${PORT}; use ${PORT} in cmd, "
+        "or a number in proxy",
         'f.yaml:17:42: models.fixed.aliases[0]: duplicate alias "b", already one of "llama 2.5"',
         "f.yaml:18:16: models.twice.cmd: unknown macro ${X}",
         "f.yaml:18:50: models.twice.ttl: must be at least -1, got -2",
@@ -173,6 +174,22 @@ def test_several_files_are_one_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         load([first, second], {})
     assert all(str(problem).startswith(f"{second}:1:") for problem in error.value.problems)
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        "models: {a: {cmd: 'x ${PORT}', aliases: q}}",
+        "models: [a]",
+        "models: {a: ~}",
+        "model: {a: {}}",
+    ],
+)
+def test_a_model_that_cannot_be_read_is_one_mistake(models: str) -> None:
+    """Whoever names it elsewhere has made none."""
+    names = "selectors: {s: {strategy: pin, targets: [a, q]}}\ngroups: {g: {members: [a]}}"
+
+    assert len(told(f"{models}\n{names}")) == 1
 
 
 def test_every_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:

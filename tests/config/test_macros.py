@@ -91,11 +91,12 @@ def test_the_first_of_all_may_be_spoken_of_by_all() -> None:
 
 def test_whatever_is_left_is_told_with_its_path() -> None:
     """Each once a text, except what is known there; keys are nobody's business."""
-    value: Value = {"k": ["${A} ${A} ${PID}", 5], "${KEY}": "${PORT}"}
-    left = unknown(value, (), known=frozenset(["PID"]))
+    value: Value = {"k": ["${A} ${A} ${PID}", 5, "${B}"], "${KEY}": "${PORT}"}
+    left = unknown(value, (), Macros([Macro("B", 1)]), known=frozenset(["PID"]))
 
     assert [(problem.path, problem.message) for problem in left] == [
         (("k", 0), "unknown macro ${A}"),
+        (("k", 2), "unknown macro ${B}: a macro can use only those declared before it"),
         (
             ("${KEY}",),
             "unknown macro ${PORT}: it is known inside a model whose cmd uses ${PORT}",

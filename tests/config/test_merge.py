@@ -143,6 +143,21 @@ def test_data_of_the_operators_own_has_no_notes() -> None:
     }
 
 
+def test_a_model_called_like_data_is_a_model() -> None:
+    """Its notes are notes; and names in a list of names are none."""
+    tree: Tree = {
+        "models": {"metadata": {"cmd": "x", "x-note": 1}},
+        "profiles": {"p": {"pins": {"x-ai/m": "a"}, "x-note": 1}},
+        "matrix": {"vars": {"x-1": "a"}, "x-note": 1},
+    }
+
+    assert without_notes(tree) == {
+        "models": {"metadata": {"cmd": "x"}},
+        "profiles": {"p": {"pins": {"x-ai/m": "a"}}},
+        "matrix": {"vars": {"x-1": "a"}},
+    }
+
+
 def test_what_was_wrong_with_one_file_is_still_wrong() -> None:
     """Duplicate keys were found when the file was read."""
     (problem,) = told("a: 1\na: 2")

@@ -227,10 +227,10 @@ def test_a_shipped_configuration_is_valid(name: str) -> None:
         f"models: {{a: {{{M}}}}}\nmatrix: {{vars: {{v: a}}, sets: {{s: v}}, "
         "evict_costs: {v: 2}, x-d: 1}",
         f"models: {{a: {{{M}}}}}\ngroups: {{g: {{members: [a], swap: , exclusive: off}}}}",
-        f"models: {{a: {{{M}}}}}\nmatrix: {{vars: {{x-v: [1]}}, sets: {{s: a, x-s: {{}}}}}}",
-        f"models: {{a: {{{M}}}}}\nprofiles: {{p: {{pins: {{a: , x-b: [1]}}}}}}",
-        f"models: {{a: {{{M}}}}}\nrouting: {{scheduler: {{settings: {{fifo: {{priority: {{a: 1, "
-        f"x-b: text}}}}}}}}}}",
+        f"models: {{a: {{{M}}}}}\nmatrix: {{x-n: [1], sets: {{s: a}}}}",
+        f"models: {{a: {{{M}}}}}\nprofiles: {{p: {{x-b: [1], pins: {{a: }}}}}}",
+        f"models: {{a: {{{M}}}}}\nrouting: {{scheduler: {{settings: {{fifo: {{x-b: 1, "
+        "priority: {a: 1}}}}}",
     ],
 )
 def test_what_the_loader_takes_passes(text: str) -> None:

@@ -12,10 +12,11 @@ from swapd.config.secrets import Secrets, hidden_options, names_secret, secrets_
     [
         *(
             (name, True)
-            for name in ("API_KEY", "apiKey", "HF_TOKEN", "hf_auth", "DB_PASS", "PGPWD")
+            for name in ("API_KEY", "apiKey", "HF_TOKEN", "hf_auth", "DB_PASS", "OPENAI_APIKEY")
         ),
-        *((name, True) for name in ("Authorization", "AWS_SECRET", "PASSWORD", "PGPWD")),
-        *((name, False) for name in ("AUTHOR", "COMPASS", "temperature", "CUDA_VISIBLE_DEVICES")),
+        *((name, True) for name in ("Authorization", "AWS_SECRET", "PASSWORD", "OPENAI_APIKEY")),
+        *((name, False) for name in ("AUTHOR", "COMPASS", "temperature", "PWD", "OLDPWD")),
+        *((name, False) for name in ("VLLM_MAX_TOKENS", "TIKTOKEN_RS_CACHE_DIR", "KEY_FILE")),
     ],
 )
 def test_a_name_tells_a_secret(name: str, secret: bool) -> None:
@@ -69,6 +70,16 @@ def test_no_mistake_tells_a_secret(text: str, tmp_path) -> None:
     with pytest.raises(ConfigError) as error:
         load([file], {"THE_KEY": "sk-of-the-environment"})
     assert "sk-" not in str(error.value)
+
+
+def test_only_what_a_file_uses_of_the_environment_is_hidden(tmp_path) -> None:
+    """Whatever else the environment holds would mask words at random."""
+    file = tmp_path / "f.yaml"
+    file.write_text("models: {a: {cmd: 'x ${PORT} ${env.THE_KEY}'}}")
+    loaded = load([file], {"THE_KEY": "sk-of-the-environment", "OTHER_KEY": "another"})
+
+    assert loaded.secrets == {"sk-of-the-environment"}
+    assert "another" not in repr(loaded)
 
 
 def test_no_remark_tells_a_secret(tmp_path) -> None:

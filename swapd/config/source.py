@@ -95,7 +95,10 @@ def _text(path: Path) -> str:
         # Not waiting: a pipe that nobody writes to would be opened for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            kind = os.fstat(descriptor).st_mode
+            if stat.S_ISDIR(kind):
+                raise _fatal("cannot read this file: a directory; use --config-dir", Place(file))
+            if not stat.S_ISREG(kind):
                 raise _fatal("cannot read this file: not a regular file", Place(file))
             with open(descriptor, "rb", closefd=False) as opened:
                 found = opened.read(LARGEST_FILE + 1)

@@ -149,7 +149,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 
     for path, told in (
         (tmp_path / "none.yaml", ": cannot read this file: No such file or directory"),
-        (tmp_path, ": cannot read this file: not a regular file"),
+        (tmp_path, ": cannot read this file: a directory; use --config-dir"),
         (latin, ":2:4: not UTF-8 text (byte 0xe9)"),
         (large, f": cannot read this file: larger than {LARGEST_FILE} bytes"),
         (Path("/dev/zero"), ": cannot read this file: not a regular file"),

@@ -24,13 +24,11 @@ from swapd.config.environment import LINE_END, FilledIn, Flaw, fill_in
 from swapd.config.nodes import TOP, Kind, Node, Spot, spot_of, written_out
 from swapd.config.problems import ConfigError, KeyPath, Located, Place, Problem
 from swapd.config.secrets import secrets_of
+from swapd.config.tabs import TabbedScanner
 from swapd.config.values import Tree
 
 # A thousand models fit; the parser takes some ten seconds for the worst file of this size.
 LARGEST_FILE = 1_048_576
-
-# More than anybody leaves between words; each is a reading of its own.
-MOST_TABS = 100
 
 _COMMENT = re.compile(r"(?:^|\s)#")
 
@@ -119,19 +117,9 @@ def _text(path: Path) -> str:
 
 
 def _composed(filled: FilledIn, file: str, text: str) -> tuple[Node, list[Located]]:
-    for _ in range(MOST_TABS):
-        try:
-            return _composed_once(filled, file, text)
-        except _Tab as tab:
-            # ruamel knows no tabs between words, though YAML has them.
-            at = tab.position
-            spaced = f"{filled.text[:at]} {filled.text[at + 1 :]}"
-            filled = attrs.evolve(filled, text=spaced)
-    return _composed_once(filled, file, text)
-
-
-def _composed_once(filled: FilledIn, file: str, text: str) -> tuple[Node, list[Located]]:
-    composer = Composer(YAML(typ="safe", pure=True).parse(filled.text), filled)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Scanner = TabbedScanner
+    composer = Composer(yaml.parse(filled.text), filled)
     try:
         root = composer.document()
     except Hopeless as hopeless:
@@ -144,8 +132,6 @@ def _composed_once(filled: FilledIn, file: str, text: str) -> tuple[Node, list[L
         # Without its value a reference may not be YAML: "[${env.KEY}]" is not.
         if flaws := list(_outside_comments(filled, text)):
             raise ConfigError(_flaw(flaw, file) for flaw in flaws) from wrong
-        if (tab := _tab(wrong, filled.text)) is not None:
-            raise _Tab(tab) from wrong
         message, spot = _syntax(wrong, filled.text)
         raise _fatal(message, Place(file, *filled.original(spot))) from wrong
     except (ValueError, OverflowError) as wrong:
@@ -153,23 +139,6 @@ def _composed_once(filled: FilledIn, file: str, text: str) -> tuple[Node, list[L
         message = "not YAML: an escape after this place names no character"
         raise _fatal(message, Place(file, *composer.reached)) from wrong
     return root, [Located(problem, Place(file, *spot)) for problem, spot in composer.problems]
-
-
-class _Tab(Exception):
-    """A tab between words, and its position in the text."""
-
-    def __init__(self, position: int) -> None:
-        super().__init__(position)
-        self.position = position
-
-
-def _tab(wrong: YAMLError, text: str) -> int | None:
-    """Find the tab that the parser stumbled over, unless it is an indentation."""
-    mark = wrong.problem_mark if isinstance(wrong, MarkedYAMLError) else None
-    if mark is None or text[mark.index : mark.index + 1] != "\t":
-        return None
-    before = text[mark.index - mark.column : mark.index]
-    return mark.index if before.strip() else None
 
 
 def _outside_comments(filled: FilledIn, text: str) -> Iterator[Flaw]:

@@ -201,35 +201,6 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
         read(pipe)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a:\t5",
-        "a: 5\t",
-        "a: 5\t# five",
-        "a:\t\n  b: 5\nc: 1",
-        "a: [1,\t2]",
-        "a: |\t\n  x\n",
-        '"a"\t:\t5',
-    ],
-)
-def test_tabs_between_words_are_spaces(text: str) -> None:
-    """They cannot be seen, and other parsers of YAML take them."""
-    assert tree(text) == tree(text.replace("\t", " "))
-
-
-def test_a_tab_in_a_quoted_text_stays() -> None:
-    """It is the operator's own; only between bare words is it a space."""
-    found = tree("a: 'x\ty'\nb: x\ty\nc: |\n  x\ty\t\nd:\t1")
-
-    assert found == {"a": "x\ty", "b": "x y", "c": "x\ty\t\n", "d": 1}
-
-
-def test_a_tab_for_an_indentation_is_refused() -> None:
-    """Nobody knows how wide it is meant to be."""
-    assert refused("a:\n\tb: 1").startswith("f.yaml:2:1: not YAML: ")
-
-
 def test_an_open_quote_is_told_where_it_begins() -> None:
     """The end of the file is where it shows, not where it is."""
     assert refused("a: 1\nb: 'x\nc: 2\n").startswith("f.yaml:2:4: not YAML: ")

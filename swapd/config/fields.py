@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TypeVar
 
 from swapd.config.durations import Duration, parse_duration
-from swapd.config.values import Value, shown, text_of
+from swapd.config.values import Value, plain, shown, text_of
 
 TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"))
 FALSE = frozenset(("n", "N", "no", "No", "NO", "off", "Off", "OFF"))
@@ -32,10 +32,18 @@ def text(value: Value) -> str:
 def whole_number(value: Value) -> int:
     """Accept a whole number of 64 bits, or a float that is cut down to one."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Mistake(f"expected a whole number, got {shown(value)}")
+        raise Mistake(f"expected a whole number, got {shown(value)}{_instead(value)}")
     if not -_BEYOND <= value < _BEYOND:  # infinite, or not a number at all, or too large
         raise Mistake(f"expected a whole number of 64 bits, got {shown(value)}")
     return int(value)
+
+
+def _instead(value: Value) -> str:
+    """Say how to write what was probably meant."""
+    if isinstance(value, str) and type(plain(value)) in (int, float):
+        return ": write it without quotes"
+    length = parse_duration(value) if isinstance(value, str) else None
+    return f": times are in seconds, here {length.seconds:g}" if length else ""
 
 
 def boolean(value: Value) -> bool:

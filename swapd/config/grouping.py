@@ -24,9 +24,8 @@ _VAR = re.compile(r"[a-zA-Z0-9.-]{1,32}")
 def one_place(draft: Draft) -> Iterator[Problem]:
     """Groups and the matrix stand at their old place or at their new one."""
     written, router = draft.written, draft.written.routing.router
-    old = [key for key, there in (("groups", written.groups), ("matrix", written.matrix)) if there]
-    if written.matrix is not None and "matrix" not in old:
-        old.append("matrix")
+    places = (("groups", bool(written.groups)), ("matrix", written.matrix is not None))
+    old = [key for key, there in places if there]
     settings = router.settings
     if old and (router.use or settings.matrix is not None or settings.groups):
         message = "stands beside routing.router: migrate it to routing.router.settings"

@@ -15,7 +15,7 @@ from swapd.config.draft import Draft
 from swapd.config.expand import Expanded, Ports, expand
 from swapd.config.keys import keys
 from swapd.config.merge import Merged, merge
-from swapd.config.problems import ConfigError, Located, Problem
+from swapd.config.problems import ConfigError, Located, Problem, by_place
 from swapd.config.remarks import remarks
 from swapd.config.resolve import resolve
 from swapd.config.rules import check
@@ -72,8 +72,9 @@ def loaded_from(sources: Sequence[Source], *, before: Ports | None = None) -> Lo
     if problems:
         raise ConfigError(problems)
     resolved = resolve(draft)
-    told_apart = tuple(_located(remarks(draft), merged, expanded))
-    return Loaded(settle(resolved), resolved, expanded.ports, told_apart)
+    # In the order of the files, as problems are.
+    told_apart = sorted(_located(remarks(draft), merged, expanded), key=by_place)
+    return Loaded(settle(resolved), resolved, expanded.ports, tuple(told_apart))
 
 
 def _names_known(draft: Draft, mistakes: Iterable[Problem]) -> bool:

@@ -62,7 +62,7 @@ class ConfigError(Exception):
     """A configuration that cannot be used, with everything that is wrong with it."""
 
     def __init__(self, problems: Iterable[Located]) -> None:
-        self.problems = tuple(sorted(problems, key=_by_place))
+        self.problems = tuple(sorted(problems, key=by_place))
         super().__init__("\n".join(str(located) for located in self.problems))
 
 
@@ -78,6 +78,7 @@ def spelled(path: KeyPath) -> str:
     return text
 
 
-def _by_place(located: Located) -> tuple[Place, str, str]:
+def by_place(located: Located) -> tuple[Place, str, str]:
+    """Order problems as a reader of the files meets them."""
     place = located.place or Place("")
     return place, spelled(located.problem.path), located.problem.message

@@ -63,7 +63,7 @@ def resolve(draft: Draft) -> WrittenSettings:
         ui=WrittenUi(WrittenActivity(_headers(written.ui.activity.session_id))),
         performance=_performance(written.performance),
         upstream=WrittenUpstream(written.upstream.ignore_paths or DEFAULT),
-        hooks=WrittenHooks(WrittenOnStartup(tuple(preloaded(draft)))),
+        hooks=WrittenHooks(WrittenOnStartup(tuple(_preloaded(draft)))),
         routing=_routing(draft),
         groups={},
         matrix=None,
@@ -76,7 +76,7 @@ def resolve(draft: Draft) -> WrittenSettings:
     return attrs.evolve(common, models=models)
 
 
-def preloaded(draft: Draft) -> "list[str]":
+def _preloaded(draft: Draft) -> list[str]:
     """List the ids of the models to load at the start; whatever is no model is left out."""
     found = (draft.names.local(name.strip()) for name in draft.written.hooks.on_startup.preload)
     return [model for model in found if model is not None]

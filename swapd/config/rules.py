@@ -64,7 +64,7 @@ def _period(draft: Draft) -> Iterator[Problem]:
 def _ids(draft: Draft) -> Iterator[Problem]:
     for model_id, _ in draft.models():
         if not model_id.strip():
-            yield Problem(("models", model_id), "a model id must not be blank")
+            yield Problem(("models",), "a model's id must not be blank", model_id)
 
 
 def _commands(draft: Draft) -> Iterator[Problem]:

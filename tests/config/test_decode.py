@@ -94,7 +94,7 @@ def test_a_null_section_is_an_absent_one(section: str) -> None:
         pytest.param(
             {"startPort": "6000"},
             ("startPort",),
-            'expected a whole number, got "6000"',
+            'expected a whole number, got "6000": write it without quotes',
             id="C008",
         ),
         pytest.param(

@@ -59,7 +59,8 @@ def _scheduler(value: Value) -> SchedulerKind:
     [
         (fields.text, None, "expected text, got null"),
         (fields.text, ["a"], "expected text, got a list"),
-        (fields.whole_number, "6000", 'expected a whole number, got "6000"'),
+        (fields.whole_number, "6000", 'a whole number, got "6000": write it without quotes'),
+        (fields.whole_number, "5m", 'got "5m": times are in seconds, here 300'),
         (fields.whole_number, True, "expected a whole number, got true"),
         (fields.whole_number, math.inf, "expected a whole number of 64 bits, got +Inf"),
         (fields.whole_number, math.nan, "expected a whole number of 64 bits, got NaN"),

@@ -107,7 +107,7 @@ def test_a_model_that_cannot_work_is_refused(
 def test_a_model_must_have_a_name(name: str) -> None:
     """Nobody could ask for it."""
     assert checked(written({name: M})) == (
-        Problem(("models", name), "a model id must not be blank"),
+        Problem(("models",), "a model's id must not be blank", name),
     )
 
 

@@ -8,7 +8,6 @@ root
 └─ here               waits for a signal, then stops everything, in order
 """
 
-import gc
 import logging
 import os
 import signal
@@ -122,9 +121,11 @@ async def _run(
 ) -> None:
     supervisor = Supervisor(warden=warden, open_output=RunOutput, ask=_ask, answers=answers)
     engine = Engine(loaded.settings, scheduler, supervise=supervisor, open_pool=_open_pool)
-    read_anew = partial(_in_thread, _without_pauses, read)
     reloader = Reloader(
-        loaded, read=read_anew, adopt=partial(_adopt, engine), running=engine.running
+        loaded,
+        read=partial(_in_thread, read),
+        adopt=partial(_adopt, engine),
+        running=engine.running,
     )
     gateway = Gateway(Relay(engine, options.max_body), make_app(engine, reloader))
     front = Front(gateway, tls)
@@ -160,16 +161,6 @@ def _deaf() -> None:
 async def _in_thread(call: Callable[..., T], *args: object) -> T:
     # Disks can be slow, and configurations long; requests must not wait for either.
     return await trio.to_thread.run_sync(call, *args, abandon_on_cancel=True)
-
-
-def _without_pauses(read: Callable[[Loaded], Loaded], before: Loaded) -> Loaded:
-    # A large file becomes very many objects, none of them garbage; looking through them again and
-    # again stops everybody for 50 ms at a time.
-    gc.disable()
-    try:
-        return read(before)
-    finally:
-        gc.enable()
 
 
 def _warn(settings: Settings) -> None:

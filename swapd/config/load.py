@@ -5,6 +5,7 @@ Rule 2: a value that one step found wrong is not blamed again by a later one; a 
 another matter than its value.
 """
 
+import gc
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -47,11 +48,16 @@ def load(
 
     `before` has the ports that models keep, in a reload.
     """
+    # A large file becomes very many objects, none of them garbage; looking through them again and
+    # again stops everybody for 50 ms at a time.
+    gc.disable()
     try:
         sources = _read_all(paths, environ)
         loaded = loaded_from(sources, before=before)
     except ConfigError as broken:
         raise ConfigError(_hidden(broken.problems, secrets_of(environ))) from broken
+    finally:
+        gc.enable()
     secrets = frozenset[str]().union(*(source.secrets for source in sources))
     return attrs.evolve(loaded, remarks=tuple(_hidden(loaded.remarks, secrets)), secrets=secrets)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import attrs
 
+from swapd.config.load import load
 from tests.bench.callers import (
     Address,
     ask,
@@ -114,14 +115,53 @@ def start(plan: Plan) -> list[Row]:
     ]
 
 
+def config(plan: Plan) -> list[Row]:
+    """Reading 500 models: the least that each needs, and most of what each may have."""
+    if plan.daemon is None:
+        return []
+    rows = []
+    for words, lines in (("a cmd each", _LEAST), ("a dozen keys each", _MOST)):
+        path = plan.folder / "many.yaml"
+        models = "".join(lines.format(number=number) for number in range(500))
+        path.write_text(f"macros: {{dir: /models}}\nmodels:\n{models}")
+        seconds = []
+        for _ in range(plan.rounds):
+            began = time.process_time()
+            assert len(load([path], {}).settings.models) == 500
+            seconds.append(time.process_time() - began)
+        rows.append(_own(f"500 models read, {words}, CPU", "s", seconds, bound=1.0))
+    return rows
+
+
+_LEAST = "  m{number}:\n    cmd: llama-server --port ${{PORT}} -m /models/{number}.gguf\n"
+_MOST = """\
+  model-{number}:
+    cmd: |
+      llama-server --port ${{PORT}}
+        --model ${{dir}}/{number}.gguf --ctx-size 8192 -ngl 99
+        # a comment
+    aliases: [m{number}]
+    ttl: 300
+    name: Model {number}
+    env:
+      - CUDA_VISIBLE_DEVICES=0
+    filters:
+      stripParams: temperature, top_k
+      setParams: {{top_p: 0.9}}
+    metadata:
+      context: 8192
+    capabilities: {{in: [text], out: [text], tools: true}}
+"""
+
+
 def ready(plan: Plan) -> list[Row]:
     """From the instant a model's health check is good to its first request arriving there."""
     if plan.daemon is None:
         return []
     models = {}
-    for load, while_loading in itertools.product(plan.loads, ("refuse", "503")):
-        options = ("--load", str(load), "--while-loading", while_loading)
-        models[f"load-{load}-{while_loading}"] = {"cmd": fast_model_command("${PORT}", *options)}
+    for length, while_loading in itertools.product(plan.loads, ("refuse", "503")):
+        options = ("--load", str(length), "--while-loading", while_loading)
+        models[f"load-{length}-{while_loading}"] = {"cmd": fast_model_command("${PORT}", *options)}
     config, waited = _config(plan, models), []
     with open_daemon(plan.daemon, config) as (address, _, _), open_line(address) as line:
         for model in models:
@@ -256,6 +296,7 @@ def swap(plan: Plan) -> list[Row]:
 
 ROWS: Mapping[str, Callable[[Plan], list[Row]]] = {
     "start": start,
+    "config": config,
     "ready": ready,
     "swap": swap,
     "latency": latency,

@@ -108,8 +108,8 @@ def _hidden(problems: Iterable[Located], secrets: Iterable[str]) -> Iterable[Loc
 def _located(problems: Iterable[Problem], merged: Merged, expanded: Expanded) -> Iterable[Located]:
     for problem in problems:
         path = expanded.as_written(problem.path)
-        place = merged.located(attrs.evolve(problem, path=path)).place
-        yield Located(problem, place)
+        located = merged.located(attrs.evolve(problem, path=path))
+        yield attrs.evolve(located, problem=attrs.evolve(located.problem, path=problem.path))
 
 
 def _read_all(paths: Sequence[Path], environ: Mapping[str, str]) -> list[Source]:

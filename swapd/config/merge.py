@@ -62,12 +62,16 @@ class Merged:
     """The lists that come from several files."""
 
     def located(self, problem: Problem) -> Located:
-        """Tell the place of a problem."""
-        found = [
-            source.find(self._within(source, problem.path), key=problem.key)
-            for source in self.sources
-        ]
-        _, place = max(found, key=lambda depth_and_place: depth_and_place[0])
+        """Tell the place of a problem, and the line of the block that a value came from."""
+        found = []
+        for source in self.sources:
+            path = self._within(source, problem.path)
+            depth, place = source.find(path, key=problem.key)
+            found.append((depth, place, source.behind(path, key=problem.key)))
+        _, place, line = max(found, key=lambda one: one[0])
+        if line is not None and line != place.line:
+            message = f"{problem.message} (it comes from line {line})"
+            problem = attrs.evolve(problem, message=message)
         return Located(problem, place)
 
     def add(self, source: Source) -> None:

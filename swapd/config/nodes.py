@@ -2,7 +2,7 @@
 
 Rule 1: an anchored block is one node with several parents; `written_out` gives each its own copy.
 Rule 2: what came through `<<` has no place of its own, nor has anything inside an alias: both are
-blamed on the place where they are used.
+blamed on the place where they are used. Where they come from is told beside it.
 """
 
 from enum import Enum, auto
@@ -93,3 +93,14 @@ def spot_of(root: Node, path: KeyPath, *, key: str | None = None) -> tuple[int, 
     if named is None or named.merged:
         return len(path), spot
     return len(path) + 1, named.key_spot
+
+
+def line_behind(root: Node, path: KeyPath, *, key: str | None = None) -> int | None:
+    """Find the line of a value that came through `<<` or an alias, where it was written."""
+    node, spot, borrowed = root, TOP, False
+    for step in path if key is None else (*path, key):
+        if (child := node.children.get(step)) is None:
+            break
+        node, spot = child.node, child.spot
+        borrowed = borrowed or child.merged or child.alias
+    return spot[0] if borrowed else None

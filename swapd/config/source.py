@@ -21,7 +21,7 @@ from ruamel.yaml.reader import ReaderError
 from swapd.config import environment
 from swapd.config.compose import Composer, Hopeless
 from swapd.config.environment import LINE_END, FilledIn, Flaw, fill_in
-from swapd.config.nodes import TOP, Kind, Node, Spot, spot_of, written_out
+from swapd.config.nodes import TOP, Kind, Node, Spot, line_behind, spot_of, written_out
 from swapd.config.problems import ConfigError, KeyPath, Located, Place, Problem
 from swapd.config.secrets import secrets_of
 from swapd.config.tabs import TabbedScanner
@@ -55,6 +55,10 @@ class Source:
         """Find a place as `where` does, and say how many steps of the path lead there."""
         depth, (line, column) = spot_of(self.root, path, key=key)
         return depth, Place(self.file, line, column)
+
+    def behind(self, path: KeyPath, *, key: str | None = None) -> int | None:
+        """Find the line in which the block is written that a value came from."""
+        return line_behind(self.root, path, key=key)
 
 
 def read(path: Path, environ: Mapping[str, str] = _NOTHING) -> Source:

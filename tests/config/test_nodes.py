@@ -1,6 +1,6 @@
 """Trees that know where their values stood."""
 
-from swapd.config.nodes import TOP, Child, Kind, Node, spot_of, written_out
+from swapd.config.nodes import TOP, Child, Kind, Node, line_behind, spot_of, written_out
 
 
 def scalar(text: str) -> Node:
@@ -44,3 +44,12 @@ def test_a_borrowed_value_is_blamed_on_its_borrower() -> None:
     assert spot_of(TREE, ("absent", "too")) == (0, TOP)
     assert spot_of(TREE, (), key="own") == (1, (2, 1))
     assert spot_of(TREE, (), key="merged") == (0, TOP)
+
+
+def test_where_a_borrowed_value_was_written_is_known() -> None:
+    """Whoever is to mend it must find it."""
+    assert line_behind(TREE, ("own", 0)) is None
+    assert line_behind(TREE, ("alias", 0)) == 9
+    assert line_behind(TREE, ("merged", 0)) == 9
+    assert line_behind(TREE, (), key="merged") == 4
+    assert line_behind(TREE, ("absent", "too")) is None

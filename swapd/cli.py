@@ -133,14 +133,14 @@ def _serve(asked: argparse.Namespace) -> int:
 
     # Until the daemon listens to it, and after: whoever asks for a reload wants no end.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    look = partial(seen, asked.config, asked.config_dir)
+    look = partial(seen, asked.config, asked.config_dir) if asked.watch_config else None
     options = Options(
         listen=asked.listen,
         certificate=asked.tls_cert_file,
         key=asked.tls_key_file,
         max_body=asked.max_body,
-        look=look if asked.watch_config else None,
-        saw=look(),
+        look=look,
+        saw=look() if look else None,
     )
     loaded = read(None)
     _log_to_stderr(loaded)

@@ -9,8 +9,11 @@ import attrs
 
 _MICRO = ("us", "µs", "μs")
 _UNITS = dict.fromkeys(_MICRO, 1e-6) | {"ns": 1e-9, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
-_WHOLE = re.compile(rf"([-+]?)((?:{_PART.pattern})+)")
+PART = r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)"
+"""A number and its unit, as a regular expression; a duration is one or more of them."""
+
+_PART = re.compile(PART)
+_WHOLE = re.compile(rf"([-+]?)((?:{PART})+)")
 
 # 64 bits of nanoseconds, Go's limit: some 292 years. Longer than this nothing is written.
 _LONGEST_TEXT = 100

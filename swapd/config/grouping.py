@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from swapd.config.draft import Draft
-from swapd.config.expression import Expression, TooHard, can_contain, compile_sets
+from swapd.config.expression import Expression, Flaw, TooHard, can_contain, compile_sets
 from swapd.config.kinds import RouterKind, Strategy
 from swapd.config.ordering import naturally
 from swapd.config.problems import KeyPath, Problem
@@ -77,7 +77,7 @@ def matrix(draft: Draft) -> Iterator[Problem]:
             yield Problem((*path, "evict_costs"), _no_var(name), name)
     if not found.sets:
         yield Problem((*path, "sets"), "a matrix needs at least one set")
-    _, flaws = compile_sets(dict(naturally(found.sets)), draft.of_matrix)
+    _, flaws = _compiled(draft)
     # A var that stands for nothing is told above.
     told = {_no_var(var) for var in found.vars}
     for flaw in flaws:
@@ -135,10 +135,13 @@ def priorities(draft: Draft) -> Iterator[Problem]:
 
 def matrix_sets(draft: Draft) -> tuple[Expression, ...]:
     """Compile the expressions in use; none if one of them cannot be understood."""
+    return _compiled(draft)[0]
+
+
+def _compiled(draft: Draft) -> tuple[tuple[Expression, ...], tuple[Flaw, ...]]:
     if draft.router.matrix is None:
-        return ()
-    found, _ = compile_sets(dict(naturally(draft.router.matrix.sets)), draft.of_matrix)
-    return found
+        return (), ()
+    return compile_sets(dict(naturally(draft.router.matrix.sets)), draft.of_matrix)
 
 
 def _unknown(draft: Draft, name: str) -> str:

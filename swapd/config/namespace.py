@@ -22,9 +22,7 @@ def aliases(draft: Draft) -> Iterator[Problem]:
     for own, model in draft.models():
         for position, alias in enumerate(model.aliases):
             if alias in owners:
-                message = (
-                    f"duplicate alias {quoted(alias)}, already one of {quoted(owners[alias])}"
-                )
+                message = _duplicate(alias, owners[alias])
                 yield Problem(("models", own, "aliases", position), message)
             owners.setdefault(alias, own)
 
@@ -44,8 +42,11 @@ def parameters_by_id(draft: Draft) -> Iterator[Problem]:
                 message = f"{quoted(name)} conflicts with the id of another model"
                 yield Problem(path, message, name)
             elif owners.setdefault(name, own) != own:
-                message = f"duplicate alias {quoted(name)}, already one of {quoted(owners[name])}"
-                yield Problem(path, message, name)
+                yield Problem(path, _duplicate(name, owners[name]), name)
+
+
+def _duplicate(alias: str, owner: str) -> str:
+    return f"duplicate alias {quoted(alias)}, already one of {quoted(owner)}"
 
 
 def peers(draft: Draft) -> Iterator[Problem]:

@@ -54,7 +54,11 @@ class Located:
     place: Place | None = None
 
     def __str__(self) -> str:
-        told = (str(self.place or ""), spelled(self.problem.path), self.problem.message)
+        return self.line()
+
+    def line(self, kind: str = "") -> str:
+        """Write both in one line; `kind` stands between place and path, for what is no error."""
+        told = (str(self.place or ""), kind, spelled(self.problem.path), self.problem.message)
         return ": ".join(part for part in told if part)
 
 

@@ -21,13 +21,12 @@ Lines = Callable[[str], Sequence[str]]
 def as_text(problems: Iterable[Located], lines: Lines | None = None, *, kind: str = "") -> str:
     """Write problems for people, with the lines that they are about if `lines` has them.
 
-    `kind` stands between place and path, for what is no error.
+    `kind` is as for `Located.line`.
     """
     written: list[str] = []
     for located in problems:
-        place, path = located.place, spelled(located.problem.path)
-        parts = (str(place or ""), kind, path, located.problem.message)
-        written.append(": ".join(part for part in parts if part))
+        written.append(located.line(kind))
+        place = located.place
         if lines is not None and place is not None and place.line:
             found = lines(place.file)
             if place.line <= len(found):

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin
 
 import attrs
 
-from swapd.config.durations import Duration
+from swapd.config.durations import PART, Duration
 from swapd.config.fields import FALSE, TRUE
 from swapd.config.keys import Key, described, has_keys
 from swapd.config.kinds import CHOICES
@@ -25,7 +25,7 @@ Schema = dict[str, Any]
 _MACRO: Schema = {"type": "string", "pattern": r"\$\{[^}]+\}"}
 _NOTHING: Schema = {"const": ""}
 _NULL: Schema = {"type": "null"}
-_DURATION = r"^[-+]?(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$|^[-+]?0$"
+_DURATION = rf"^[-+]?({PART})+$|^[-+]?0$"
 _NOTES: Schema = {f"^{NOTE}": True}
 
 

@@ -5,17 +5,20 @@ Rule 2: a small request is one send, and what one receive brought is one piece.
 Rule 3: no task, except while a large body is sent: the answer may come before the body's end.
 Rule 4: what two readers could understand differently (two framings, a transfer coding nobody
 asked for) is refused, not guessed.
+Rule 5: a body that cannot be had whole ends its connection, so that nobody takes a part for it.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import attrs
 import httptools
 import trio
 
-from swapd.config.settings import Origin
-from swapd.wire.headers import request_head
+from swapd.config.settings import Origin, Timeouts
+from swapd.wire.headers import request_head, switches_to
 from swapd.wire.line import why
+from swapd.wire.upgrade import Tunnel
 
 # A body up to this is sent in one go with its head; it fits what a socket takes without waiting.
 SMALL_BODY = 64 * 1024
@@ -25,6 +28,9 @@ MAX_HEAD = 1024 * 1024
 
 # How much of an early answer is read while the request's body is still being sent.
 EARLY_ANSWER = 1024 * 1024
+
+# What holds where no configuration says anything, as for a probe of a model that is starting.
+USUAL = Timeouts()
 
 
 class UpstreamGone(Exception):
@@ -43,6 +49,24 @@ class UpstreamCut(Exception):
     """The head of the answer came, but not all of the body."""
 
 
+class UploadLost(Exception):
+    """The body to be sent could not be had whole; the model has a part of it, and no fault."""
+
+
+class Source(Protocol):
+    """A body that is not in memory. It may be read more than once, each time from its start."""
+
+    @property
+    def size(self) -> int:
+        """Say how long the whole is; the request's headers have announced that."""
+
+    async def piece(self, at: int) -> bytes:
+        """Read what begins at this offset, as much as suits; b"" is the end.
+
+        An OSError becomes `UploadLost`.
+        """
+
+
 @attrs.frozen
 class Request:
     """What is sent, byte for byte; its headers must agree with the length of its body."""
@@ -50,24 +74,29 @@ class Request:
     method: str
     target: bytes
     headers: Sequence[tuple[bytes, bytes]]
-    body: bytes
+    body: bytes | Source
+    # What `expect_continue` bounds never happens: no request of ours says `Expect`.
+    timeouts: Timeouts = USUAL
+    upgrade: bytes = b""
+    """The protocol that the answer may switch to with a 101; empty for none."""
 
 
-class Answer:
+class Answer(Tunnel):
     """What a model answers: first its head, then its body piece by piece.
 
-    `send` and `head` are for whoever owns the connection; the parser calls what begins with `on_`.
+    Only after a 101 that was asked for is it a tunnel, and has no body. `send` and `head` are for
+    whoever owns the connection; the parser calls what begins with `on_`.
     """
 
     def __init__(self, stream: trio.abc.Stream, origin: Origin, *, head_only: bool) -> None:
+        super().__init__(stream, origin)
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         """Names and values as they were sent, in their order."""
         self.complete = False
         """All of it has been received, though perhaps not yet read."""
-        self._stream = stream
-        self._origin = origin
         self._head_only = head_only
+        self._upgrade = b""
         self._sent = False
         self._began = False
         self._kept_alive = False
@@ -76,7 +105,6 @@ class Answer:
         """Why nothing more will come; empty while something may."""
         self._fruitless = 0
         """Bytes received since the last that were body."""
-        self._pieces: list[bytes] = []
         self.on_body = self._pieces.append
         self._parser = httptools.HttpResponseParser(self)
 
@@ -94,15 +122,29 @@ class Answer:
         return bool(self._pieces)
 
     async def send(self, request: Request) -> None:
-        """Send the request as far as the model takes it; why it took no more its answer says."""
+        """Send the request as far as the model takes it; why it took no more its answer says.
+
+        Raises `UploadLost` if the body is a `Source` that fails; the connection is of no use then.
+        """
         head = request_head(request.method, request.target, request.headers)
-        if len(request.body) <= SMALL_BODY:
-            await self._send(head + request.body)
+        body = request.body
+        self._upgrade = request.upgrade
+        if isinstance(body, bytes) and len(body) <= SMALL_BODY:
+            await self._send(head + body)
             return
+        lost: UploadLost | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen_early, nursery.cancel_scope)
-            await self._send(head, request.body)
+            try:
+                if isinstance(body, bytes):
+                    await self._send(head, body)
+                else:
+                    await self._send_from(body, head)
+            except UploadLost as failed:
+                lost = failed  # Not raised in here: the nursery would make it a group.
             nursery.cancel_scope.cancel()
+        if lost is not None:
+            raise lost
 
     async def head(self) -> None:
         """Wait until status and headers are there."""
@@ -134,6 +176,30 @@ class Answer:
             return  # It may have answered before it closed; whoever reads will see.
         self._sent = True
 
+    async def _send_from(self, source: Source, head: bytes) -> None:
+        at = 0
+        try:
+            await self._stream.send_all(head)
+            while at < source.size:
+                piece = await self._piece(source, at)
+                at += len(piece)
+                await self._stream.send_all(piece)
+                del piece  # Else it would be in memory beside the next.
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+        self._sent = True
+
+    async def _piece(self, source: Source, at: int) -> bytes:
+        """Read on in a body, and no further than to its size: more would be another request."""
+        try:
+            piece = await source.piece(at)
+        except OSError as failed:
+            raise UploadLost(f"cannot send the body to {self._origin}: {why(failed)}") from failed
+        if not 0 < len(piece) <= source.size - at:
+            wrong = f"it no longer has the {source.size} bytes that were announced"
+            raise UploadLost(f"cannot send the body to {self._origin}: {wrong}")
+        return piece
+
     async def _listen_early(self, sending: trio.CancelScope) -> None:
         """Stop a sending that the model no longer wants: it refused, is finished, or is gone."""
         while not (self.complete or self._wrong or self.status >= 300):
@@ -158,6 +224,8 @@ class Answer:
         self._began = True
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as switch:
+            self._switched(bytes(data[switch.args[0] :]))
         except httptools.HttpParserError as garbage:
             self._kept_alive = False
             if not self.complete:
@@ -172,6 +240,13 @@ class Answer:
             if self._fruitless > MAX_HEAD:
                 self._wrong = f"it sent {MAX_HEAD} bytes and nothing of an answer"
 
+    def _switched(self, first: bytes) -> None:
+        """Become a tunnel, through which these bytes came already."""
+        self.status = 101
+        self.complete = True
+        if first:
+            self._pieces.append(first)
+
     def on_message_begin(self) -> None:
         if self.status:
             raise httptools.HttpParserError("bytes after the end of the answer")
@@ -183,6 +258,9 @@ class Answer:
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:
+            # Sent: what is left of a body must not go out as the first words in the tunnel.
+            if status == 101 and self._sent and switches_to(self._upgrade, self.headers):
+                return
             if status == 101 or status < 100:
                 self._wrong = f"it answers with status {status}, which nobody asked for"
                 raise httptools.HttpParserError(self._wrong)
@@ -204,5 +282,5 @@ class Answer:
     def on_message_complete(self) -> None:
         if self.status:
             self.complete = True
-        else:  # An informational answer; the real one follows.
-            self.headers.clear()
+        elif self._parser.get_status_code() != 101:
+            self.headers.clear()  # An informational answer; the real one follows.

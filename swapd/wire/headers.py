@@ -33,16 +33,33 @@ _HOP_BY_HOP = frozenset(
 # The client's key opens swapd, not the model (D21); `Expect` was answered when the body was read.
 _NOT_FOR_MODELS = _HOP_BY_HOP | {b"authorization", b"expect", b"x-api-key"}
 
+# A peer is somebody else's machine: it is called by its own name, and who calls is our business.
+_NOT_FOR_PEERS = frozenset(
+    (b"forwarded", b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto")
+)
+
+_PORTS = {"http": 80, "https": 443}
+
 _NOT_TOKEN = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
 _BREAK = re.compile(rb"[\r\n\0]")
 _NOT_VISIBLE = re.compile(rb"[^!-~]")
 
 
-def for_upstream(headers: Sequence[Header], *, client: str | None, length: int) -> list[Header]:
+def for_upstream(
+    headers: Sequence[Header],
+    *,
+    client: str | None,
+    length: int,
+    upgrade: bytes = b"",
+    identity: bool = False,
+    content_type: bytes | None = None,
+) -> list[Header]:
     """Make the headers that a local model gets from those of a client's request.
 
     `client` is the address that X-Forwarded-For is extended with, `length` that of the body as it
     will be sent. A request that announced no body and has none keeps announcing none.
+    `upgrade` asks for that protocol, `identity` for an answer that is not compressed (D11), and
+    `content_type` replaces what the client called its body.
     """
     dropped = _dropped(headers, _NOT_FOR_MODELS)
     kept: list[Header] = []
@@ -67,15 +84,63 @@ def for_upstream(headers: Sequence[Header], *, client: str | None, length: int) 
         kept.insert(at, (spelling, b", ".join([*hops, client.encode()])))
     if not sized and (length or announced):
         kept.append((b"Content-Length", b"%d" % length))
+    if identity:
+        kept = _with(kept, b"Accept-Encoding", b"identity")
+    if content_type is not None:
+        kept = _with(kept, b"Content-Type", content_type)
+    if upgrade:
+        kept += [(b"Connection", b"Upgrade"), (b"Upgrade", upgrade)]
     return _unbroken(kept)
+
+
+def for_peer(
+    headers: Sequence[Header],
+    *,
+    origin: Origin,
+    api_key: str,
+    length: int,
+    upgrade: bytes = b"",
+    identity: bool = False,
+    content_type: bytes | None = None,
+) -> list[Header]:
+    """Make the headers that a peer gets from those of a client's request.
+
+    `api_key` is what the peer asks for, in both places where a key may stand; empty if it asks for
+    none. The client's own never goes there (D21). All else is as in `for_upstream`.
+    """
+    kept = for_upstream(
+        [header for header in headers if header[0].lower() not in _NOT_FOR_PEERS],
+        client=None,
+        length=length,
+        upgrade=upgrade,
+        identity=identity,
+        content_type=content_type,
+    )
+    kept.insert(0, (b"Host", authority(origin)))
+    if api_key:
+        key = api_key.encode()
+        kept += [(b"Authorization", b"Bearer " + key), (b"x-api-key", key)]
+    return _unbroken(kept)
+
+
+def authority(origin: Origin) -> bytes:
+    """Name an origin as `Host` does: with its port, unless that goes without saying."""
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    usual = origin.port == _PORTS.get(origin.scheme)
+    return (host if usual else f"{host}:{origin.port}").encode()
+
+
+def switches_to(protocol: bytes, headers: Sequence[Header]) -> bool:
+    """Tell whether a 101 with these headers changes to this protocol, and to nothing else."""
+    named = [value.lower() for name, value in headers if name.lower() == b"upgrade"]
+    return bool(protocol) and named == [protocol.lower()] and b"upgrade" in _listed(headers)
 
 
 def with_host(headers: list[Header], origin: Origin) -> list[Header]:
     """Add the Host that HTTP/1.1 demands to the headers of a client of HTTP/1.0 that sent none."""
     if any(name.lower() == b"host" for name, _ in headers):
         return headers
-    host = f"[{origin.host}]" if ":" in origin.host else origin.host
-    return [(b"Host", f"{host}:{origin.port}".encode()), *headers]
+    return [(b"Host", authority(origin)), *headers]
 
 
 def for_client(headers: Sequence[Header]) -> list[Header]:
@@ -125,13 +190,25 @@ def request_head(method: str, target: bytes, headers: Sequence[Header]) -> bytes
 
 def _dropped(headers: Sequence[Header], always: frozenset[bytes]) -> frozenset[bytes]:
     """Add what `Connection` lists to what is always dropped. Nobody may talk us out of Host."""
-    listed = {
+    listed = _listed(headers)
+    return always if listed <= always else always | listed - {b"host"}
+
+
+def _listed(headers: Sequence[Header]) -> set[bytes]:
+    return {
         option.strip().lower()
         for name, value in headers
         if len(name) == 10 and name.lower() == b"connection"
         for option in value.split(b",")
     }
-    return always if listed <= always else always | listed - {b"host"}
+
+
+def _with(headers: list[Header], name: bytes, value: bytes) -> list[Header]:
+    """Put this value where the first of that name stood, or at the end, and drop the others."""
+    replaced = [header for header in headers if header[0].lower() != name.lower()]
+    first = next((at for at, h in enumerate(headers) if h[0].lower() == name.lower()), None)
+    replaced.insert(len(replaced) if first is None else first, (name, value))
+    return replaced
 
 
 def _unbroken(headers: list[Header]) -> list[Header]:

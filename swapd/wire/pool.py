@@ -5,7 +5,8 @@ synchronously, so that a model notices at once that nobody wants its answer any 
 Rule 2: an idle connection with something to read is stale: llama-server closes after a streamed
 answer, whatever its headers said.
 Rule 3: a connection may still go stale on the way. A request is sent once more only if it went out
-on a reused connection that did not answer one byte, and then on a fresh one.
+on a reused connection that did not answer one byte, and then on a fresh one. Both together have
+the time for an answer that one has.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,9 +15,10 @@ from types import TracebackType
 
 import trio
 
-from swapd.config.settings import Origin
+from swapd.config.settings import Origin, Timeouts
 from swapd.wire import dial
-from swapd.wire.exchange import Answer, Request, UpstreamSilent
+from swapd.wire.exchange import Answer, Request, UpstreamGone, UpstreamSilent
+from swapd.wire.headers import authority
 from swapd.wire.line import shut, stale
 
 # More than a model has slots; beyond, a new connection to this machine costs next to nothing.
@@ -26,12 +28,16 @@ Connect = Callable[[Origin], Awaitable[trio.abc.Stream]]
 
 
 class Pool:
-    """Carries requests to one origin; closed when its model is stopped."""
+    """Carries requests to one origin; closed when its model is stopped.
 
-    def __init__(self, origin: Origin, *, connect: Connect = dial.connect) -> None:
+    `connect` is asked for connections in the place of `dial`, which also minds a request's limits.
+    """
+
+    def __init__(self, origin: Origin, *, connect: Connect | None = None) -> None:
         self.origin = origin
         self._connect = connect
-        self._idle: list[trio.abc.Stream] = []
+        self._idle: list[tuple[trio.abc.Stream, float]] = []
+        """With the instant at which each came back; the later ones stand behind."""
         self._closed = False
 
     def __repr__(self) -> str:
@@ -45,16 +51,23 @@ class Pool:
         """Close what is idle now, and what is in use when it comes back."""
         self._closed = True
         while self._idle:
-            shut(self._idle.pop())
+            shut(self._idle.pop()[0])
 
-    async def _open(self) -> trio.abc.Stream:
+    async def _open(self, timeouts: Timeouts) -> trio.abc.Stream:
         """Open a fresh connection."""
-        return await self._connect(self.origin)
+        if self._connect is not None:
+            return await self._connect(self.origin)
+        return await dial.connect(self.origin, timeouts)
 
-    def _take(self) -> trio.abc.Stream | None:
-        """Take the idle connection that was used last, if one is alive."""
+    def _take(self, idle: float) -> trio.abc.Stream | None:
+        """Take the connection that was used last, if one is alive; close those idle for longer."""
+        # Not as soon as their time is up: that would be a task for each pool, to save so little.
+        if idle > 0:
+            since = trio.current_time() - idle
+            while self._idle and self._idle[0][1] < since:
+                shut(self._idle.pop(0)[0])
         while self._idle:
-            stream = self._idle.pop()
+            stream, _ = self._idle.pop()
             if not stale(stream):
                 return stream
             shut(stream)
@@ -65,14 +78,13 @@ class Pool:
         if self._closed or len(self._idle) >= MAX_IDLE:
             shut(stream)
         else:
-            self._idle.append(stream)
+            self._idle.append((stream, trio.current_time()))
 
 
 async def ask(origin: Origin, target: str, *, connect: Connect = dial.connect) -> int:
     """GET a target, as it is, on a connection of its own; return only the status."""
-    host = f"[{origin.host}]" if ":" in origin.host else origin.host
     headers = (
-        (b"Host", f"{host}:{origin.port}".encode()),
+        (b"Host", authority(origin)),
         (b"Accept", b"*/*"),
         (b"Connection", b"close"),
     )
@@ -89,7 +101,7 @@ async def ask(origin: Origin, target: str, *, connect: Connect = dial.connect) -
 class _Exchange(AbstractAsyncContextManager[Answer]):
     """One request on one connection. Not a generator: this is on the path of every request."""
 
-    __slots__ = ("_answer", "_pool", "_request", "_stream")
+    __slots__ = ("_answer", "_pool", "_request", "_stream", "_waited")
 
     _answer: Answer
     _stream: trio.abc.Stream
@@ -97,15 +109,17 @@ class _Exchange(AbstractAsyncContextManager[Answer]):
     def __init__(self, pool: Pool, request: Request) -> None:
         self._pool = pool
         self._request = request
+        self._waited = 0.0
 
     async def __aenter__(self) -> Answer:
-        used = self._pool._take()
+        timeouts = self._request.timeouts
+        used = self._pool._take(timeouts.idle_conn)
         if used is not None:
             try:
                 return await self._converse(used)
             except UpstreamSilent:
                 pass  # Rule 3.
-        return await self._converse(await self._pool._open())
+        return await self._converse(await self._pool._open(timeouts))
 
     async def __aexit__(
         self,
@@ -121,11 +135,27 @@ class _Exchange(AbstractAsyncContextManager[Answer]):
     async def _converse(self, stream: trio.abc.Stream) -> Answer:
         request = self._request
         answer = Answer(stream, self._pool.origin, head_only=request.method == "HEAD")
+        held = False
         try:
             await answer.send(request)
-            await answer.head()
+            if request.timeouts.response_header > 0:
+                await self._head_in_time(answer, request.timeouts.response_header)
+            else:
+                await answer.head()
+            held = True
         finally:
-            if not answer.status:
+            if not held:
                 shut(stream)
         self._answer, self._stream = answer, stream
         return answer
+
+    async def _head_in_time(self, answer: Answer, bound: float) -> None:
+        begun = trio.current_time()
+        with trio.move_on_after(max(bound - self._waited, 0.0)) as waiting:
+            try:
+                await answer.head()
+            finally:
+                self._waited += trio.current_time() - begun
+        if waiting.cancelled_caught:
+            late = f"no answer within {bound:g} s"
+            raise UpstreamGone(f"cannot get an answer from {self._pool.origin}: {late}")

@@ -1,11 +1,12 @@
 """One request, one answer: framing, cuts, garbage, and answers that come too early."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import attrs
 import pytest
 import trio
-from trio.testing import lockstep_stream_pair, memory_stream_pair
+from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
 from swapd.config.settings import Origin
 from swapd.wire.exchange import (
@@ -13,10 +14,12 @@ from swapd.wire.exchange import (
     SMALL_BODY,
     Answer,
     Request,
+    UploadLost,
     UpstreamCut,
     UpstreamGone,
     UpstreamSilent,
 )
+from swapd.wire.pool import Pool
 
 ORIGIN = Origin("http", "127.0.0.1", 5801)
 GET = Request("GET", b"/health", [(b"Host", b"h")], b"")
@@ -40,7 +43,12 @@ UNCHANGED = b"HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n"
 SHORT = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello"
 TORN = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n4\r\nwor"
 SPOILT = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nxyz\r\n"
+BEGUN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe"
+REFUSAL = b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig"
 SURPLUS = PLAIN + b"HTTP/1.1 200 OK\r\nX-Other: 1\r\n\r\n"
+
+
+Line = trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]
 
 
 @attrs.define
@@ -324,8 +332,7 @@ async def test_a_large_body_arrives_whole() -> None:
 
 async def test_a_refusal_during_the_upload_is_delivered() -> None:
     """The model says why it will not take 100 MB, and stops reading; nobody must wait for it."""
-    refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig"
-    answer, body = await early(refusal, upload=False)
+    answer, body = await early(REFUSAL, upload=False)
     assert (answer.status, body, answer.reusable) == (413, b"big", False)
 
 
@@ -372,3 +379,212 @@ async def test_a_broken_head_is_not_sent() -> None:
         )
     ours.send_stream.close()
     assert await theirs.receive_some() == b""
+
+
+class Piece(bytes):
+    """A piece that counts how many of its kind are in memory."""
+
+    alive = 0
+
+    def __new__(cls, content: bytes) -> "Piece":
+        """Count one more."""
+        cls.alive += 1
+        return super().__new__(cls, content)
+
+    def __del__(self) -> None:
+        type(self).alive -= 1
+
+
+@attrs.define
+class Spool:
+    """A body on a pretended disk, with whatever may happen to it there."""
+
+    content: bytes
+    step: int = 1000
+    size: int = attrs.field()
+    breaks_at: int | None = None
+    sticks_at: int | None = None
+    most: int = 0
+    """How many pieces were in memory at a time."""
+
+    @size.default
+    def _whole(self) -> int:
+        return len(self.content)
+
+    async def piece(self, at: int) -> bytes:
+        """Read, as from a file that others may write to."""
+        await trio.lowlevel.checkpoint()
+        if at == self.breaks_at:
+            raise OSError(5, "Input/output error")
+        if at == self.sticks_at:
+            await trio.sleep_forever()
+        piece = Piece(self.content[at : at + self.step])
+        self.most = max(self.most, Piece.alive)
+        return piece
+
+
+class Model:
+    """A model's server whose connections read all that comes, and answer as they are told."""
+
+    def __init__(self, nursery: trio.Nursery, *answers: bytes) -> None:
+        self._nursery = nursery
+        self._answers = list(answers)
+        self.received: list[bytes] = []
+        """By connection; one that has been hung up ends with "(end)"."""
+
+    async def connect(self, origin: Origin) -> trio.abc.Stream:
+        """Open one more connection."""
+        assert origin == ORIGIN
+        ours, theirs = memory_stream_pair()
+        self._nursery.start_soon(self._serve, theirs, len(self.received))
+        self.received.append(b"")
+        return ours
+
+    async def _serve(self, line: Line, number: int) -> None:
+        while piece := await line.receive_some():
+            self.received[number] += piece
+            if self.received[number].endswith((b"!!", b"GET / HTTP/1.1\r\n\r\n")):
+                answer = self._answers.pop(0)
+                if not answer:
+                    await line.aclose()
+                    return
+                await line.send_all(answer)
+        self.received[number] += b"(end)"
+
+
+@asynccontextmanager
+async def model(*answers: bytes) -> AsyncIterator[tuple[Model, Pool]]:
+    """Serve as long as the block lasts."""
+    async with trio.open_nursery() as nursery:
+        there = Model(nursery, *answers)
+        yield there, Pool(ORIGIN, connect=there.connect)
+        nursery.cancel_scope.cancel()
+
+
+def upload(source: Spool) -> Request:
+    """Ask for something to be done with it."""
+    return Request("POST", b"/", [(b"Content-Length", b"%d" % source.size)], source)
+
+
+def sent(source: Spool) -> bytes:
+    """Tell what goes over the wire."""
+    return b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % source.size + source.content
+
+
+async def begun() -> tuple[Pool, Line]:
+    """Make a pool whose model begins its answer before it has read anything."""
+    ours, theirs = memory_stream_pair()
+    await theirs.send_all(BEGUN)
+
+    async def connect(origin: Origin) -> trio.abc.Stream:
+        return ours
+
+    return Pool(ORIGIN, connect=connect), theirs
+
+
+async def rest(line: Line) -> bytes:
+    """Take what was sent on a connection that has been hung up."""
+    whole = b""
+    with trio.fail_after(5):
+        while piece := await line.receive_some():
+            whole += piece
+    return whole
+
+
+@pytest.mark.parametrize("step", [1, 7, 999, 1000, 5000])
+async def test_a_body_from_a_source_arrives_whole_and_in_order(step: int) -> None:
+    """How its bytes lie on the disk is nothing to the model."""
+    source = Spool(bytes(range(256)) * 3 + b"!!", step)
+    async with model(PLAIN) as (there, pool):
+        async with pool.exchange(upload(source)) as answer:
+            assert await answer.read() == b"hello"
+        assert there.received == [sent(source)]
+        assert repr(pool).endswith("1 idle>")
+
+
+async def test_an_empty_source_is_asked_for_nothing() -> None:
+    """An end is only an end where something was expected."""
+    ours, theirs = memory_stream_pair()
+    source = Spool(b"", breaks_at=0)
+    await Answer(ours, ORIGIN, head_only=False).send(upload(source))
+    assert await theirs.receive_some() == sent(source)
+
+
+async def test_one_piece_at_a_time_is_in_memory() -> None:
+    """A recording of a gigabyte is on the disk so that it need not be here."""
+    source = Spool(b"x" * 20_000 + b"!!")
+    async with model(PLAIN) as (_, pool), pool.exchange(upload(source)) as answer:
+        assert answer.status == 200
+    assert source.most == 1
+    assert Piece.alive == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (Spool(b"x" * 2500, breaks_at=2000), "input/output error"),
+        (Spool(b"x" * 2500, breaks_at=0), "input/output error"),
+        (Spool(b"x" * 2500, size=2501), "it no longer has the 2501 bytes that were announced"),
+        (Spool(b"x" * 2500, size=2499), "it no longer has the 2499 bytes that were announced"),
+    ],
+)
+async def test_a_body_that_is_lost_ends_its_connection(source: Spool, why: str) -> None:
+    """The model can never take a part for the whole, nor the rest for another request."""
+    async with model() as (there, pool):
+        with pytest.raises(UploadLost) as lost:
+            await pool.exchange(upload(source)).__aenter__()
+        assert str(lost.value) == f"cannot send the body to {ORIGIN}: {why}"
+        assert repr(pool).endswith("0 idle>")
+        await wait_all_tasks_blocked()
+        [received] = there.received
+        assert received.endswith(b"(end)")
+        head, _, body = received.removesuffix(b"(end)").partition(b"\r\n\r\n")
+        assert head.endswith(b"Content-Length: %d" % source.size)
+        assert len(body) < source.size
+
+
+async def test_an_answer_that_has_begun_saves_no_lost_upload() -> None:
+    """Its head is there already; the connection must be closed all the same."""
+    pool, theirs = await begun()
+    source = Spool(b"x" * 2500, breaks_at=2000)
+    with pytest.raises(UploadLost):
+        await pool.exchange(upload(source)).__aenter__()
+    assert await rest(theirs) == sent(source)[:-500]
+
+
+async def test_an_answer_that_has_begun_saves_no_cancelled_upload() -> None:
+    """The client hung up in the middle; nobody else would ever close that connection."""
+    pool, theirs = await begun()
+    source = Spool(b"x" * 2500, sticks_at=2000)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pool.exchange(upload(source)).__aenter__)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert await rest(theirs) == sent(source)[:-500]
+
+
+async def test_a_source_is_read_from_its_start_for_a_fresh_connection() -> None:
+    """The model had closed the old one, and what it read of the body is lost with it."""
+    source = Spool(b"x" * 2500 + b"!!")
+    async with model(PLAIN, b"", PLAIN) as (there, pool):
+        async with pool.exchange(Request("GET", b"/", [], b"")):
+            pass
+        async with pool.exchange(upload(source)) as answer:
+            assert await answer.read() == b"hello"
+        assert [received.endswith(sent(source)) for received in there.received] == [True, True]
+
+
+async def test_a_refusal_stops_a_source() -> None:
+    """Nobody reads on from a disk, or waits for one, what the model does not want."""
+    ours, theirs = lockstep_stream_pair()
+    answer = Answer(ours, ORIGIN, head_only=False)
+
+    async def refuse() -> None:
+        await theirs.receive_some()
+        await theirs.send_all(REFUSAL)
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(refuse)
+            await answer.send(upload(Spool(b"x" * 2500, sticks_at=0)))
+    assert (answer.status, await answer.read(), answer.reusable) == (413, b"big", False)

@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 from swapd.config.settings import Origin
 from swapd.wire.headers import (
     Header,
+    authority,
     for_client,
+    for_peer,
     for_upstream,
     is_event_stream,
     request_head,
+    switches_to,
     target,
     with_host,
 )
@@ -23,6 +26,8 @@ CHAT = [
     (b"cookie", b"b=2"),
     (b"Content-Type", b"application/json"),
 ]
+
+PEER = Origin("http", "strix.example", 8090)
 
 HOP_BY_HOP = [
     (b"Connection", b"keep-alive"),
@@ -111,6 +116,136 @@ def test_a_body_that_came_without_a_length_gets_one() -> None:
     assert for_upstream(listed, client=None, length=3) == [(b"Content-Length", b"3")]
 
 
+def to_peer(*headers: Header, api_key: str = "", length: int = 0) -> list[Header]:
+    """Make what a peer gets of these."""
+    return for_peer(headers, origin=PEER, api_key=api_key, length=length)
+
+
+def test_a_peer_gets_what_its_client_said_and_its_own_name() -> None:
+    """Row PE12: it may serve several names, and it does not know ours."""
+    assert to_peer(*CHAT) == [(b"Host", b"strix.example:8090"), *CHAT[1:]]
+    assert to_peer(length=3) == [
+        (b"Host", b"strix.example:8090"),
+        (b"Content-Length", b"3"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", [b"Forwarded", b"X-Forwarded-For", b"x-forwarded-host", b"X-FORWARDED-PROTO"]
+)
+def test_a_peer_is_not_told_who_asks(name: bytes) -> None:
+    """Who calls us, and from where, is no business of another machine."""
+    assert to_peer((name, b"10.0.0.7"), *CHAT) == to_peer(*CHAT)
+    assert to_peer(*CHAT, (name, b"10.0.0.7"), (name, b"a")) == to_peer(*CHAT)
+
+
+@pytest.mark.parametrize("hop", [*HOP_BY_HOP, (b"Expect", b"100-continue")])
+def test_what_speaks_of_one_connection_does_not_reach_a_peer(hop: Header) -> None:
+    """It is a server like any other."""
+    asked = to_peer(hop, *CHAT)
+    assert [header for header in asked if header[0] != b"Content-Length"] == to_peer(*CHAT)
+
+
+@pytest.mark.parametrize(
+    "secret", [(b"Authorization", b"Bearer sk-ours"), (b"X-API-Key", b"sk-ours")]
+)
+def test_a_clients_key_never_reaches_a_peer(secret: Header) -> None:
+    """D21: it opens swapd, and the peer belongs to somebody else."""
+    assert to_peer(secret, *CHAT) == to_peer(*CHAT)
+    asked = to_peer(secret, *CHAT, api_key="sk-theirs")
+    assert b"sk-ours" not in b"".join(value for _, value in asked)
+
+
+def test_a_peers_key_stands_where_either_kind_of_server_looks() -> None:
+    """Row PE10; OpenAI's look at the one, Anthropic's at the other."""
+    assert to_peer(*CHAT, api_key="K") == [
+        *to_peer(*CHAT),
+        (b"Authorization", b"Bearer K"),
+        (b"x-api-key", b"K"),
+    ]
+    listed = (b"Connection", b"authorization, x-api-key, host")
+    assert to_peer(listed, *CHAT, api_key="K") == to_peer(*CHAT, api_key="K")
+
+
+def test_a_key_cannot_end_its_line() -> None:
+    """It may come from a file that ends with a line break."""
+    asked = to_peer(api_key="K\n")
+    assert asked[1:] == [(b"Authorization", b"Bearer K"), (b"x-api-key", b"K")]
+
+
+@pytest.mark.parametrize(
+    ("origin", "name"),
+    [
+        (Origin("http", "h", 80), b"h"),
+        (Origin("https", "h", 443), b"h"),
+        (Origin("http", "h", 443), b"h:443"),
+        (Origin("https", "h", 80), b"h:80"),
+        (Origin("https", "::1", 443), b"[::1]"),
+        (Origin("https", "::1", 8443, path="/v1"), b"[::1]:8443"),
+    ],
+)
+def test_an_origin_is_called_as_every_client_calls_it(origin: Origin, name: bytes) -> None:
+    """Servers that compare the name find `h:443` to be none of theirs."""
+    assert authority(origin) == name
+
+
+def test_an_upgrade_that_was_asked_for_is_asked_on() -> None:
+    """The two headers speak of our connection to the model, where they are ours to say."""
+    asked = [
+        (b"Host", b"h"),
+        (b"connection", b"keep-alive, upgrade"),
+        (b"upgrade", b"WebSocket"),
+        (b"Sec-WebSocket-Key", b"x"),
+    ]
+    ours = [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+    local = for_upstream(asked, client=None, length=0, upgrade=b"websocket")
+    assert local == [asked[0], asked[3], *ours]
+    peer = for_peer(asked, origin=PEER, api_key="", length=0, upgrade=b"websocket")
+    assert peer == [(b"Host", b"strix.example:8090"), asked[3], *ours]
+    assert for_upstream(asked, client=None, length=0) == [asked[0], asked[3]]
+
+
+@pytest.mark.parametrize(
+    ("headers", "switches"),
+    [
+        ([(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")], True),
+        ([(b"Upgrade", b"WebSocket"), (b"connection", b"close, UPGRADE")], True),
+        ([(b"Connection", b"Upgrade"), (b"Upgrade", b"h2c")], False),
+        ([(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket, h2c")], False),
+        ([(b"Connection", b"Upgrade"), *[(b"Upgrade", b"websocket")] * 2], False),
+        ([(b"Connection", b"close"), (b"Upgrade", b"websocket")], False),
+        ([(b"Connection", b"Upgrade")], False),
+        ([], False),
+    ],
+)
+def test_only_the_switch_that_was_asked_for_is_one(headers: list[Header], switches: bool) -> None:
+    """Both ends must mean the same language."""
+    assert switches_to(b"websocket", headers) == switches
+    assert not switches_to(b"", headers)
+
+
+def test_an_answer_can_be_asked_for_uncompressed() -> None:
+    """D11: lines of ours stand in front of it, and they are plain; else D36 holds."""
+    twice = [*CHAT, (b"accept-encoding", b"br")]
+    plain = [*CHAT[:2], (b"Accept-Encoding", b"identity"), *CHAT[3:]]
+    assert for_upstream(twice, client=None, length=0, identity=True) == plain
+    assert for_upstream([], client=None, length=0, identity=True) == [plain[2]]
+    peer = for_peer(twice, origin=PEER, api_key="", length=0, identity=True)
+    assert peer == [(b"Host", b"strix.example:8090"), *plain[1:]]
+    assert for_upstream(twice, client=None, length=0) == twice
+
+
+def test_a_body_can_be_called_what_it_is() -> None:
+    """D4: curl says that JSON is a form, and a model's server would believe it."""
+    form = [*CHAT[:5], (b"content-type", b"application/x-www-form-urlencoded")]
+    json = b"application/json"
+    assert for_upstream(form, client=None, length=0, content_type=json) == CHAT
+    named = for_upstream(CHAT[:5], client=None, length=3, content_type=json)
+    assert named == [*CHAT[:5], (b"Content-Length", b"3"), CHAT[5]]
+    peer = for_peer(form, origin=PEER, api_key="", length=0, content_type=json)
+    assert peer == to_peer(*CHAT)
+
+
 def test_an_answer_passes_byte_for_byte() -> None:
     """Whatever coding, cookies or doubled headers a model sends are its client's business."""
     answer = [(b"Server", b"llama.cpp"), (b"Content-Encoding", b"gzip"), (b"ETag", b'W/"1"')]
@@ -176,6 +311,8 @@ def test_nothing_forwarded_can_be_two_requests(
     assert b"\n" not in b"".join(lines)
     assert b"\r" not in b"".join(lines)
     assert not any(b"\n" in n + v or b"\r" in n + v for n, v in for_client(headers))
+    asked = for_peer(headers, origin=PEER, api_key="K", length=5)
+    assert request_head("POST", b"/", asked).count(b"\n") == len(asked) + 2
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager, suppress
 import attrs
 import pytest
 import trio
-from trio.testing import memory_stream_pair, wait_all_tasks_blocked
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-from swapd.config.settings import Origin
+from swapd.config.settings import Origin, Timeouts
 from swapd.wire.exchange import (
     SMALL_BODY,
     Answer,
@@ -16,6 +16,7 @@ from swapd.wire.exchange import (
     UpstreamCut,
     UpstreamGone,
     UpstreamSilent,
+    UpstreamUnreached,
 )
 from swapd.wire.pool import MAX_IDLE, Pool, ask
 
@@ -241,6 +242,119 @@ async def test_a_fresh_connection_is_not_tried_again() -> None:
     assert await hung_up(model.lines[0])
 
 
+def patient(seconds: float, request: Request = GET) -> Request:
+    """Ask for something that must be answered within so many seconds."""
+    return attrs.evolve(request, timeouts=Timeouts(response_header=seconds))
+
+
+@pytest.mark.parametrize("request_", [GET, UPLOAD])
+async def test_an_answer_is_waited_for_as_long_as_configured(
+    autojump_clock: MockClock, request_: Request
+) -> None:
+    """A peer that accepts and never answers must not hold its client for ever."""
+    model = Model(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+    pool = Pool(ORIGIN, connect=model.connect)
+    with pytest.raises(UpstreamGone) as gone:
+        await pool.exchange(patient(60, request_)).__aenter__()
+    assert not isinstance(gone.value, UpstreamSilent)
+    assert str(gone.value) == f"cannot get an answer from {ORIGIN}: no answer within 60 s"
+    assert trio.current_time() == pytest.approx(60)
+    assert await hung_up(model.lines[0])
+
+
+@pytest.mark.parametrize("none", [0.0, -1.0])
+async def test_without_a_bound_an_answer_is_waited_for(
+    autojump_clock: MockClock, none: float
+) -> None:
+    """A long prompt may take a local model many minutes."""
+    model = Model(b"")
+    with trio.move_on_after(10_000) as hanging_up:
+        await Pool(ORIGIN, connect=model.connect).exchange(patient(none)).__aenter__()
+    assert hanging_up.cancelled_caught
+
+
+async def test_only_the_head_must_come_in_time(autojump_clock: MockClock) -> None:
+    """A stream of tokens lasts as long as it lasts, and sending takes the time it takes."""
+    model = Model(STREAM)
+    pool = Pool(ORIGIN, connect=model.connect)
+    async with pool.exchange(patient(60)) as answer:
+        await trio.sleep(300)
+        await model.lines[0].send_all(CHUNK + END)
+        assert await body(answer) == b"hello"
+    assert repr(pool).endswith("1 idle>")
+
+
+async def test_an_answer_that_is_late_is_not_asked_for_again(autojump_clock: MockClock) -> None:
+    """The model may be doing what was asked; a second time would cost the same again."""
+    model = Model(PLAIN, PLAIN)
+    pool = Pool(ORIGIN, connect=model.connect)
+    async with pool.exchange(GET):
+        pass
+    with pytest.raises(UpstreamGone, match="no answer within 60 s"):
+        await pool.exchange(patient(60)).__aenter__()
+    assert len(model.lines) == 1
+
+
+@pytest.mark.parametrize("waited", [0.0, 50.0])
+async def test_both_attempts_have_the_time_of_one(
+    autojump_clock: MockClock, waited: float
+) -> None:
+    """The client was promised an end after 60 seconds, however many connections that takes."""
+    model = Model(PLAIN, b"")
+    pool = Pool(ORIGIN, connect=model.connect)
+    async with pool.exchange(GET):
+        pass
+    begun = trio.current_time()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def close() -> None:
+            await trio.sleep(waited)
+            await model.lines[0].send_eof()
+
+        with pytest.raises(UpstreamGone, match="no answer within 60 s"):
+            await pool.exchange(patient(60)).__aenter__()
+    assert len(model.lines) == 2
+    assert trio.current_time() - begun == pytest.approx(60)
+
+
+@pytest.mark.parametrize(
+    ("idle", "limit", "connections"), [(89, 90, 1), (91, 90, 2), (2, 1, 2), (1e6, 0, 1)]
+)
+async def test_a_connection_idle_for_too_long_is_not_used(
+    autojump_clock: MockClock, idle: float, limit: float, connections: int
+) -> None:
+    """Firewalls forget connections without a word, and what is sent then is lost."""
+    model = Model(PLAIN, PLAIN)
+    pool = Pool(ORIGIN, connect=model.connect)
+    async with pool.exchange(GET):
+        pass
+    await trio.sleep(idle)
+    await model.lines[0].send_all(PLAIN)
+    request = attrs.evolve(GET, timeouts=Timeouts(idle_conn=limit))
+    async with pool.exchange(request) as answer:
+        assert await body(answer) == b"hello"
+    assert len(model.lines) == connections
+    assert await hung_up(model.lines[0]) == (connections == 2)
+    assert repr(pool).endswith("1 idle>")
+
+
+async def test_connections_left_over_from_a_rush_are_closed(autojump_clock: MockClock) -> None:
+    """Those at the bottom would never be used again, nor given up."""
+    model = Model(*[PLAIN] * 3)
+    pool = Pool(ORIGIN, connect=model.connect)
+    async with pool.exchange(GET), pool.exchange(GET), pool.exchange(GET):
+        pass
+    used = model.lines[0]  # It came back last.
+    for expected in (3, 3, 1):
+        await trio.sleep(40)
+        await used.send_all(PLAIN)
+        async with pool.exchange(GET) as answer:
+            assert await body(answer) == b"hello"
+        assert repr(pool).endswith(f"{expected} idle>")
+    assert [await hung_up(line) for line in model.lines] == [False, True, True]
+
+
 async def test_idle_connections_are_bounded() -> None:
     """A burst of clients must not hold descriptors, and threads of the model, for long."""
     model = Model(*[PLAIN] * (MAX_IDLE + 3))
@@ -320,6 +434,17 @@ async def test_a_cancelled_ask_leaves_nothing_open(stage: str) -> None:
             await wait_all_tasks_blocked()
             unloading.cancel()
     assert not line.open
+
+
+@pytest.mark.real
+async def test_a_requests_limits_go_with_its_connection(autojump_clock: MockClock) -> None:
+    """Another machine may swallow packets, and only its own configuration knows how long."""
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        origin = Origin("https", "127.0.0.1", listener.socket.getsockname()[1])
+        request = attrs.evolve(GET, timeouts=Timeouts(tls_handshake=3))
+        with pytest.raises(UpstreamUnreached, match="no TLS handshake within 3 s"):
+            await Pool(origin).exchange(request).__aenter__()
 
 
 @pytest.mark.real

@@ -4,6 +4,7 @@ root
 ├─ engine.run         the scheduler's loop, its timers, and a task for each run of a model
 ├─ front.run          a task for each connection
 ├─ reloader.run       takes up a changed configuration, when a signal or the next asks for it
+├─ loads.run          a task for each load that somebody asked for and does not wait for
 ├─ watch              looks at the files, if it is to
 └─ here               waits for a signal, then stops everything, in order
 """
@@ -28,13 +29,17 @@ from swapd.config.kinds import LogLevel
 from swapd.config.load import Loaded
 from swapd.config.settings import Model, Origin, Settings
 from swapd.engine import Engine
-from swapd.front.gateway import Gateway
+from swapd.flights import Flights
+from swapd.front.gateway import make_gateway
 from swapd.front.listen import Address, open_listener, url
 from swapd.front.serve import Front, server_tls
+from swapd.loads import Loads
 from swapd.manage.app import make_app
 from swapd.models.child import KILL_PATIENCE
 from swapd.models.supervisor import Supervisor
 from swapd.models.warden import Warden, open_warden
+from swapd.profiles import Profiles
+from swapd.proxy.peers import Peers
 from swapd.proxy.relay import Relay
 from swapd.reload import Reloader, tell_remarks, watch
 from swapd.schedule.choose import Scheduler, choose
@@ -127,23 +132,28 @@ async def _run(
         adopt=partial(_adopt, engine),
         running=engine.running,
     )
-    gateway = Gateway(Relay(engine, options.max_body), make_app(engine, reloader))
+    flights, profiles, peers = Flights(), Profiles(), Peers()
+    loads = Loads(engine, flights)
+    manage = make_app(engine, reloader, profiles=profiles, flights=flights, loads=loads)
+    relay = Relay(engine, flights, peers)
+    gateway = make_gateway(relay, profiles, manage, max_body=options.max_body)
     front = Front(gateway, tls)
     tell_remarks(loaded)
-    _warn(loaded.settings)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with trio.open_nursery() as root:
             await root.start(engine.run)
             await root.start(front.run, listener)
             await root.start(reloader.run)
+            await root.start(loads.run)
             if options.look is not None:
                 look = partial(_in_thread, options.look)
                 root.start_soon(partial(watch, look, reloader.ask, known=options.saw))
             announce(f"swapd {__version__} listening on {url(listener, tls=tls is not None)}")
-            if not options.listen.is_loopback:
+            if not options.listen.is_loopback and not loaded.settings.api_keys:
                 log.warning("everybody on the network can use this; there are no keys")
             await _told_to_stop(signals, on_hangup=reloader.ask)
             await _stop(engine, front, signals, drain=options.drain)
+            peers.close()
             root.cancel_scope.cancel()
 
 
@@ -163,13 +173,7 @@ async def _in_thread(call: Callable[..., T], *args: object) -> T:
     return await trio.to_thread.run_sync(call, *args, abandon_on_cancel=True)
 
 
-def _warn(settings: Settings) -> None:
-    if settings.api_keys:
-        log.warning("apiKeys are not asked for yet: whoever reaches this may use it")
-
-
 async def _adopt(engine: Engine, settings: Settings) -> None:
-    _warn(settings)
     logging.getLogger().setLevel(LEVELS[settings.log_level])
     await engine.adopt(settings)
 

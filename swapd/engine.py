@@ -20,6 +20,7 @@ from trio_util import AsyncValue
 from swapd.config.settings import Model, Settings
 from swapd.ids import ModelId, Order, Run, Ticket
 from swapd.models.supervisor import Life
+from swapd.pace import Pace
 from swapd.reports import Reports
 from swapd.schedule.choose import Scheduler
 from swapd.schedule.effects import (
@@ -40,6 +41,7 @@ from swapd.schedule.events import (
     Departed,
     Event,
     IdleElapsed,
+    ModelReady,
     ModelStopped,
     Returned,
     SettingsChanged,
@@ -57,10 +59,6 @@ log = logging.getLogger(__name__)
 # How long a request may outlive its model's process before its ticket is given up: only a client
 # that has stopped reading needs longer to be told, and it must not hold up everybody else.
 FORGET_STALLED = 2.0
-
-# The weight of the newest turn in the moving average that `Retry-After` is computed from.
-NEWEST_TURN = 0.2
-
 
 Supervise = Callable[[Model, Life], Awaitable[None]]
 """One run of one model: returns, or is cancelled, when it is verified gone."""
@@ -100,8 +98,9 @@ class Engine:
         self._orders: dict[Order, AsyncValue[Unloaded | None]] = {}
         self._tickets = itertools.count(1)
         self._order_numbers = itertools.count(1)
-        self._seconds_a_turn = 1.0
-        self._last_departure = -math.inf
+        self._pace = Pace()
+        self.stopping = False
+        """Whether nothing new is admitted."""
         self._timers: Timers
         self._nursery: trio.Nursery
 
@@ -111,14 +110,17 @@ class Engine:
         """Tell the scheduler, from wherever you are; never waits, never fails."""
         self._post.send_nowait(event)
 
-    def turn(self, model: ModelId, *, revoke: Callable[[Reason], None]) -> Turn:
+    def turn(self, model: ModelId, *, revoke: Callable[[Reason], None], name: str = "") -> Turn:
         """Queue for a loaded model. Leaving by any door gives it back.
 
-        `revoke` is called at most once, if the model is taken away after it was granted.
+        `revoke` is called at most once, if the model is taken away after it was granted. `name` is
+        what the log calls the request.
         """
         ticket = Ticket(next(self._tickets))
-        now = trio.current_time()
-        return Turn(ticket, model, revoke, now, self._claim, self._take_back, self._give_back)
+        return Turn(
+            *(ticket, name or str(ticket), model, revoke, trio.current_time()),
+            *(self._claim, self._take_back, self._give_back),
+        )
 
     async def unload(self, models: Iterable[ModelId] = ()) -> Unkillable | None:
         """Have these models gone, or all; answer when they are, or with what would not die."""
@@ -149,11 +151,19 @@ class Engine:
 
     def stop(self) -> None:
         """Admit nothing new; those who hold a model keep it."""
+        self.stopping = True
         self.post(StopAsked())
 
     def phase(self, model: ModelId) -> Phase:
         """Say where a model stands, for people; nothing may be decided by it."""
         return self._scheduler.phase(model)
+
+    def loaded(self, model: ModelId) -> LoadedModel | None:
+        """Find a model that is ready, for whoever uses it without a turn and may lose it."""
+        if self.phase(model) is not Phase.READY:
+            return None
+        runs = (run.loaded for run in self._runs.values() if run.loaded.model.id == model)
+        return next((loaded for loaded in runs if not loaded.ended.is_set()), None)
 
     def running(self) -> dict[ModelId, Model]:
         """Tell what runs, or is on its way in or out, as it was started."""
@@ -176,6 +186,8 @@ class Engine:
                 # that is gone, and start models as they were.
                 if isinstance(event, ModelStopped):
                     del self._runs[event.run]
+                elif isinstance(event, ModelReady):
+                    self._runs[event.run].loaded.ready = trio.current_time()
                 elif isinstance(event, SettingsChanged):
                     self._settings = event.settings
                     self._adoptions.popleft().set()
@@ -192,7 +204,8 @@ class Engine:
     def _give_back(self, turn: Turn) -> None:
         del self._turns[turn.ticket]
         self.post(Departed(turn.ticket))
-        self._note_pace(turn)
+        if turn.run is not None:
+            self._pace.departed(turn.opened)
 
     # Carrying out
 
@@ -207,11 +220,11 @@ class Engine:
                     turn.decide(self._runs[run].loaded)
             case Reject(ticket, reason):
                 if turn := self._turns.get(ticket):
-                    log.info("refusing request %d: %s", ticket, reason)
+                    log.info("refusing request %s: %s", turn.name, reason)
                     turn.decide(Refused(reason, retry_after=self._retry_after(reason)))
             case Revoke(ticket, reason):
                 if turn := self._turns.get(ticket):
-                    log.info("ending request %d: %s", ticket, reason)
+                    log.info("ending request %s: %s", turn.name, reason)
                     turn.revoke(reason)
             case StartModel(model, run):
                 self._start(self.settings.models[model], run)
@@ -238,7 +251,8 @@ class Engine:
         log.info("loading %s", model.id)
         # Made here, not in the task: a StopModel in the same breath must find it.
         unloading = trio.CancelScope()
-        self._runs[run] = _Running(LoadedModel(model, self._open_pool(model)), unloading)
+        loaded = LoadedModel(model, self._open_pool(model), trio.current_time())
+        self._runs[run] = _Running(loaded, unloading)
         self._nursery.start_soon(self._own, run, name=f"{model.id}#{run}")
 
     async def _own(self, run: Run) -> None:
@@ -270,20 +284,10 @@ class Engine:
                 goodbye = Departed(ticket)
                 self._timers.arm(FORGET_STALLED, goodbye, key=goodbye)
 
-    # What waiting costs, for Retry-After
-
-    def _note_pace(self, turn: Turn) -> None:
-        """Count how long this request, load and all, kept the next one waiting."""
-        if turn.run is not None:
-            now = trio.current_time()
-            seconds = now - max(turn.opened, self._last_departure)
-            self._seconds_a_turn += NEWEST_TURN * (seconds - self._seconds_a_turn)
-            self._last_departure = now
-
     def _retry_after(self, reason: Reason) -> float | None:
         match reason:
             case QueueFull():
-                return self._seconds_a_turn
+                return self._pace.seconds_a_turn
             case BackingOff(model):
                 return self._timers.remaining(("back-off", model))
             case _:

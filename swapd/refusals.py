@@ -1,17 +1,16 @@
-"""Everything a request can be refused for, as a status and an OpenAI error body.
+"""Everything a request can be refused for, as a status, a code and a sentence.
 
 The only room that names a status code of ours. Messages say whose fault it is and what to do.
 """
 
-import json
-import math
-from typing import Any, assert_never
+from typing import assert_never
 
 import attrs
 
-from swapd.ids import ModelId
+from swapd.envelope import Refusal
 from swapd.schedule.reasons import (
     BackingOff,
+    Cancelled,
     Cause,
     LoadFailed,
     ModelUnloaded,
@@ -25,52 +24,41 @@ from swapd.schedule.reasons import (
 # What a client is told to wait while the daemon restarts, in seconds.
 RESTART = 5.0
 
-# OpenAI's error types by status; every other 4xx is the client's, every 5xx the server's.
-TYPES = {401: "authentication_error", 403: "authentication_error", 429: "rate_limit_error"}
-
 
 @attrs.frozen
-class Refusal:
-    """What a client is told instead of an answer."""
+class Known:
+    """One kind of error that a client may meet."""
 
-    status: int
     code: str
-    message: str
-    retry_after: float | None = None
-    """Seconds after which the same request may succeed."""
-    allow: str | None = None
-    """The methods that the path has, for a 405."""
-    cause: Cause | None = None
+    status: int
+    meaning: str
 
-    def body(self) -> bytes:
-        """Render the OpenAI envelope."""
-        return json.dumps(self.envelope(), separators=(",", ":")).encode()
 
-    def envelope(self) -> dict[str, Any]:
-        """Answer with the envelope as a value."""
-        kind = "invalid_request_error" if self.status < 500 else "server_error"
-        error: dict[str, Any] = {
-            "message": self.message,
-            "type": TYPES.get(self.status, kind),
-            "param": None,
-            "code": self.code,
-        }
-        if self.cause is not None:
-            error["cause"] = attrs.asdict(self.cause)
-        return {"src": "swapd", "error": error}
-
-    def headers(self) -> list[tuple[str, str]]:
-        """Answer with the headers that go with the envelope, without Content-Length."""
-        headers = [("Content-Type", "application/json")]
-        if self.retry_after is not None:
-            headers.append(("Retry-After", str(max(1, math.ceil(self.retry_after)))))
-        if self.allow is not None:
-            headers.append(("Allow", self.allow))
-        return headers
-
-    def event(self) -> bytes:
-        """Render a server-sent event, for a stream that is cut in the middle of anything."""
-        return b"\n\ndata: " + self.body() + b"\n\n"
+ERRORS = (
+    Known("invalid_request", 400, "the request cannot be used; the message says why"),
+    Known("unauthorized", 401, "no key came with the request, or a wrong one"),
+    Known("model_not_found", 404, "the request names no model, or one that nobody configured"),
+    Known("profile_not_found", 404, "nobody configured such a profile"),
+    Known("not_found", 404, "there is nothing of this name"),
+    Known("method_not_allowed", 405, "the path has other methods; Allow lists them"),
+    Known("invalid_request", 408, "no more of the body came"),
+    Known("conflict", 409, "the model is not loaded, and such a request does not load it"),
+    Known("body_too_large", 413, "more than --max-body, or than a page takes"),
+    Known("invalid_request", 422, "the new configuration has mistakes; nothing has changed"),
+    Known("queue_full", 429, "as many wait as may; Retry-After follows the pace of the queue"),
+    Known("internal_error", 500, "an error in swapd itself; its log says which"),
+    Known("load_failed", 502, "the model did not start; with its exit code and last lines"),
+    Known("upstream_unreachable", 502, "the model or the peer does not answer"),
+    Known("upstream_cut", 502, "the model or the peer ended its answer too early"),
+    Known("back_off", 503, "the model failed several times; Retry-After says when it is tried"),
+    Known("model_failed", 503, "a process survived SIGKILL; nothing is loaded on top of it"),
+    Known("model_unloaded", 503, "somebody unloaded the model meanwhile"),
+    Known("cancelled", 503, "somebody cancelled the request"),
+    Known("shutting_down", 503, "swapd is being stopped"),
+    Known("service_unavailable", 503, "every target of the selector is on its way out"),
+    Known("upload_failed", 507, "the request's body could not be kept until its turn"),
+)
+"""Every code, with every status that it comes with."""
 
 
 def of_reason(reason: Reason, retry_after: float | None = None) -> Refusal:
@@ -96,6 +84,8 @@ def of_reason(reason: Reason, retry_after: float | None = None) -> Refusal:
         case ShuttingDown():
             text = "swapd is shutting down; try again when it is back"
             return Refusal(503, "shutting_down", text, retry_after=RESTART)
+        case Cancelled():
+            return Refusal(503, "cancelled", "somebody cancelled this request")
         case _:
             assert_never(reason)
 
@@ -104,6 +94,39 @@ def unknown_model(name: str) -> Refusal:
     """Say that nobody configured this name."""
     text = f'model "{name}" not found; GET /v1/models lists those there are'
     return Refusal(404, "model_not_found", text)
+
+
+def no_model(why: str) -> Refusal:
+    """Say that the request names no model."""
+    return Refusal(404, "model_not_found", f"no model id could be identified: {why}")
+
+
+def no_comfyui(model: str) -> Refusal:
+    """Say which model the pages of ComfyUI need."""
+    text = f"local model {model} not found; the pages below /comfyui/ come from it"
+    return Refusal(404, "model_not_found", text)
+
+
+def unauthorized() -> Refusal:
+    """Ask for a key."""
+    text = "unauthorized: invalid or missing API key"
+    return Refusal(401, "unauthorized", text)
+
+
+def not_loaded(model: str, why: str) -> Refusal:
+    """Say that this kind of request loads no model."""
+    return Refusal(409, "conflict", f"model {model} is not loaded; {why}")
+
+
+def no_target(selector: str) -> Refusal:
+    """Say that a selector has nothing to choose from now."""
+    text = f'selector "{selector}" has no available spillover targets; try again later'
+    return Refusal(503, "service_unavailable", text, retry_after=RESTART)
+
+
+def no_such_request(name: str) -> Refusal:
+    """Say that no request under way is called so."""
+    return Refusal(404, "not_found", f"inflight request not found: {name}")
 
 
 def invalid_request(text: str) -> Refusal:
@@ -117,17 +140,29 @@ def body_too_large(limit: int) -> Refusal:
     return Refusal(413, "body_too_large", text)
 
 
+def too_large_for_a_page(limit: int) -> Refusal:
+    """Say how much a page of the control plane takes."""
+    text = f"the request's body is larger than {limit} bytes, the most that is taken here"
+    return Refusal(413, "body_too_large", text)
+
+
 def body_stalled(seconds: float) -> Refusal:
     """Say that the rest of the body did not come."""
     return Refusal(408, "invalid_request", f"no more of the body came within {seconds:g} s")
 
 
-def upstream_unreachable(model: ModelId, text: str) -> Refusal:
+def upload_failed(why: str) -> Refusal:
+    """Say that there is no place for a large body."""
+    text = f"cannot keep the request's body on disk: {why}; TMPDIR of swapd says where that is"
+    return Refusal(507, "upload_failed", text)
+
+
+def upstream_unreachable(model: str, text: str) -> Refusal:
     """Say that the loaded model's server did not answer."""
     return Refusal(502, "upstream_unreachable", f"{model} did not answer: {text}")
 
 
-def upstream_cut(model: ModelId, text: str) -> Refusal:
+def upstream_cut(model: str, text: str) -> Refusal:
     """Say that the model's answer ended too early."""
     return Refusal(502, "upstream_cut", f"{model} ended its answer too early: {text}")
 
@@ -159,6 +194,11 @@ def internal_error() -> Refusal:
     """Say that it is our own fault."""
     text = "an error in swapd itself; its log says which"
     return Refusal(500, "internal_error", text)
+
+
+def profile_not_found(name: str) -> Refusal:
+    """Say that nobody configured this profile."""
+    return Refusal(404, "profile_not_found", f'profile "{name}" not found')
 
 
 def _words(cause: Cause) -> str:

@@ -25,7 +25,7 @@ class Refused(Exception):
         """Seconds after which asking again may help; None where waiting does not."""
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class LoadedModel:
     """A loaded model, as whoever is granted it sees it."""
 
@@ -33,6 +33,10 @@ class LoadedModel:
     """What its process was started as; since then the configuration may have changed."""
     pool: Pool
     """The way to speak to it."""
+    started: float
+    """When its process was started, on the run's clock."""
+    ready: float | None = None
+    """When it became ready; None before."""
     ended: trio.Event = attrs.field(factory=trio.Event)
     """Set when it has broken or is gone."""
 
@@ -45,6 +49,8 @@ class Turn:
     """
 
     ticket: Ticket
+    name: str
+    """What the log calls the request."""
     model: ModelId
     revoke: Callable[[Reason], None]
     """Called at most once, if the model is taken away after it was granted."""
@@ -55,8 +61,13 @@ class Turn:
     _give_back: Callable[["Turn"], None]
     run: Run | None = None
     """The run that was granted."""
+    queued: float = 0.0
+    """Seconds until it was granted, but for those in which its model was loaded."""
+    loading: float = 0.0
+    """Seconds of the wait in which its model was loaded."""
     _place: int | None = None
     _watched: AsyncValue[int | None] | None = None
+    _heard: trio.Event | None = None
     _decision: LoadedModel | Refused | None = None
     # Not AsyncValues, which cost as much as a whole exchange: few requests wait to be told twice.
     _decided: trio.Event = attrs.field(factory=trio.Event)
@@ -80,12 +91,29 @@ class Turn:
         self._place = position
         if self._watched is not None:
             self._watched.value = position
+        if self._heard is not None:
+            self._heard.set()
+
+    async def heard(self) -> None:
+        """Wait for the first word: a place in the queue, or a decision."""
+        if self._place is None and self._decision is None:
+            self._heard = trio.Event()
+            await self._heard.wait()
 
     def decide(self, decision: LoadedModel | Refused) -> None:
         """Grant or refuse, once."""
         assert self._decision is None, f"ticket {self.ticket} was decided on twice"
         self._decision = decision
+        if isinstance(decision, LoadedModel):
+            self._measure(decision)
         self._decided.set()
+        if self._heard is not None:
+            self._heard.set()
+
+    @property
+    def decided(self) -> bool:
+        """Whether it was granted or refused."""
+        return self._decision is not None
 
     async def again(self) -> bool:
         """After a model that could not be reached: go back to the head of the queue if it is dead.
@@ -111,3 +139,9 @@ class Turn:
         if isinstance(self._decision, Refused):
             raise self._decision
         return self._decision
+
+    def _measure(self, loaded: LoadedModel) -> None:
+        waited = trio.current_time() - self.opened
+        began = max(self.opened, loaded.started)
+        self.loading = max(0.0, loaded.ready - began) if loaded.ready is not None else 0.0
+        self.queued = waited - self.loading

@@ -20,6 +20,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -29,6 +30,9 @@ from tests.house import Caller, Reply
 from tests.processes import CHILD, Lines, alive, dead
 
 ROOT = Path(__file__).parents[1]
+
+# A pretend server like CHILD, which answers in the shapes of those whose API it is.
+RECORDED = CHILD.with_name("recorded.py")
 
 CHAT = "/v1/chat/completions"
 
@@ -63,6 +67,8 @@ class Daemon:
     """Its configuration."""
     common: Mapping[str, Any]
     """What stands there beside the models."""
+    headers: Mapping[str, str]
+    """With a key, where it wants one."""
     logged: trio.Event = attrs.field(factory=trio.Event)
     """Set when nobody can write to the log any more."""
     callers: list[Caller] = attrs.field(factory=list)
@@ -85,7 +91,7 @@ class Daemon:
     async def get(self, path: str, *, method: str = "GET") -> Reply:
         """Ask once, on a connection of its own."""
         caller = await self.call()
-        await caller.send(path, method=method)
+        await caller.send(path, method=method, headers=self.headers)
         reply = await caller.reply()
         await caller.leave()
         return reply
@@ -93,7 +99,7 @@ class Daemon:
     async def chat(self, model: str) -> Reply:
         """Have the model answer once."""
         caller = await self.call()
-        await caller.send(CHAT, {"model": model})
+        await caller.send(CHAT, {"model": model}, headers=self.headers)
         reply = await caller.reply()
         await caller.leave()
         return reply
@@ -101,7 +107,7 @@ class Daemon:
     async def stream(self, model: str, **wish: float) -> Caller:
         """Answer with a caller that has had the first event, of a stream without an end."""
         caller = await self.call()
-        await caller.send(CHAT, {"model": model, **ENDLESS, **wish})
+        await caller.send(CHAT, {"model": model, **ENDLESS, **wish}, headers=self.headers)
         assert (await caller.head()).status_code == 200
         assert await caller.piece() == b'data: {"n": 0}\n\n'
         return caller
@@ -111,7 +117,7 @@ class Daemon:
         caller = await self.call()
         await caller.send("/health")
         await caller.reply()
-        await caller.send(CHAT, {"model": model})
+        await caller.send(CHAT, {"model": model}, headers=self.headers)
         await self.settled()
         return caller
 
@@ -178,6 +184,11 @@ class Daemon:
                     found.append(int(name))
         return list(filter(alive, found))
 
+    def memory(self, what: str) -> int:
+        """Answer with the daemon's resident bytes (`VmRSS`), or the most there were (`VmHWM`)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition(f"{what}:")[2].split()[0]) * 1024
+
     async def _connect(self) -> trio.abc.Stream:
         scheme, _, rest = self.address.partition(":")
         if scheme == "unix":
@@ -203,10 +214,16 @@ def pretend(name: str, *flags: str, **options: object) -> Configured:
     return name, {"cmd": shlex.join(argv), "proxy": proxy, **options}
 
 
-def llama(name: str) -> Configured:
+def recorded(name: str, *flags: str, **options: object) -> Configured:
+    """Configure a pretend model server that answers in the shapes of OpenAI and Anthropic."""
+    argv = (sys.executable, "-I", "-S", str(RECORDED), "--port", "${PORT}", *flags)
+    return name, {"cmd": shlex.join(argv), **options}
+
+
+def llama(name: str, *flags: str, **options: object) -> Configured:
     """Configure a tiny model behind llama.cpp's own server."""
-    argv = (sys.executable, "-m", "swapd.demo", name, "--port", "${PORT}")
-    return name, {"cmd": shlex.join(argv)}
+    argv = (sys.executable, "-m", "swapd.demo", name, "--port", "${PORT}", *flags)
+    return name, {"cmd": shlex.join(argv), **options}
 
 
 @asynccontextmanager
@@ -219,17 +236,20 @@ async def serving(
     log: str = "info",
     trust: Path | None = None,
     ports: int | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    patience: float = PATIENCE,
 ) -> AsyncIterator[Daemon]:
     """Run a daemon. If the test does not end it, it is told to, and must; nothing may be left.
 
-    `ports` is how many it may need, if there will be more models than there are.
+    `ports` is how many it may need, if there will be more models than there are. `settings` stand
+    in its configuration beside the models. After `patience` seconds the test has failed.
     """
     config = tmp_path / "swapd.yaml"
-    common = {"logLevel": log, "startPort": free_ports(ports or len(models))}
+    common = {"logLevel": log, "startPort": free_ports(ports or len(models)), **settings}
     write_config(config, {**common, "models": dict(models)})
     mark = secrets.token_hex(8)
     command = [sys.executable, "-m", "swapd", "serve", "--config", str(config)]
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(patience):
         process = await trio.lowlevel.open_process(
             [*command, "--listen", listen, *args],
             env={**os.environ, "PYTHONPATH": str(ROOT), MARK: mark, **(env or {})},
@@ -238,7 +258,9 @@ async def serving(
             stderr=subprocess.PIPE,
             process_group=0,
         )
-        daemon = Daemon(process, "", Lines(), mark, trust, config, common)
+        keys = common.get("apiKeys")
+        headers = {"x-api-key": keys[0]} if keys else {}
+        daemon = Daemon(process, "", Lines(), mark, trust, config, common, headers)
         async with trio.open_nursery() as nursery:
             try:
                 nursery.start_soon(_read_log, daemon)
@@ -295,6 +317,17 @@ def write_config(config: Path, settings: Mapping[str, Any]) -> None:
     draft = config.with_suffix(".draft")
     draft.write_text(json.dumps(settings))
     draft.replace(config)
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate for 127.0.0.1, and its key."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+        f"-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {cert}"
+    )
+    subprocess.run(shlex.split(command), check=True, capture_output=True)
+    return cert, key
 
 
 def free_ports(count: int) -> int:

@@ -87,6 +87,8 @@ class Asked:
     headers: dict[str, str]
     body: bytes
     stream: trio.abc.Stream
+    origin: Origin
+    """Where it was asked."""
     left: trio.Event = attrs.field(factory=trio.Event)
     """Set when `gone` has seen the other side hang up."""
 
@@ -142,25 +144,27 @@ class FakeUpstream:
             raise UpstreamUnreached(f"cannot reach {origin}: connection refused")
         ours, theirs = memory_stream_pair()
         self.connections += 1
-        self.nursery.start_soon(self._serve, theirs)
+        self.nursery.start_soon(self._serve, theirs, origin)
         return ours
 
-    async def _serve(self, stream: trio.abc.Stream) -> None:
+    async def _serve(self, stream: trio.abc.Stream, origin: Origin) -> None:
         connection = h11.Connection(h11.SERVER)
         try:
-            while (asked := await _read(connection, stream)) is not None:
+            while (asked := await _read(connection, stream, origin)) is not None:
                 self.asked.append(asked)
                 await self.handler(asked)
                 # The handler wrote past h11; start afresh, as after any complete exchange.
                 connection = h11.Connection(h11.SERVER)
             self.hung_up["idle"] += 1
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        except (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
             self.hung_up["in the middle"] += 1
         finally:
             await trio.aclose_forcefully(stream)
 
 
-async def _read(connection: h11.Connection, stream: trio.abc.Stream) -> Asked | None:
+async def _read(
+    connection: h11.Connection, stream: trio.abc.Stream, origin: Origin
+) -> Asked | None:
     head: h11.Request | None = None
     body = b""
     while True:
@@ -174,6 +178,7 @@ async def _read(connection: h11.Connection, stream: trio.abc.Stream) -> Asked | 
         elif isinstance(event, h11.EndOfMessage):
             assert head is not None
             headers = {name.decode(): value.decode() for name, value in head.headers}
-            return Asked(head.method.decode(), head.target.decode(), headers, body, stream)
+            method, target = head.method.decode(), head.target.decode()
+            return Asked(method, target, headers, body, stream, origin)
         else:
             return None

@@ -9,6 +9,8 @@ Only what lies outside is pretended: processes, the models' servers, sockets and
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -19,10 +21,14 @@ from trio.testing import lockstep_stream_pair, memory_stream_pair
 from swapd.config.load import Loaded
 from swapd.config.settings import Model, Settings
 from swapd.engine import Engine
+from swapd.flights import Flights
 from swapd.front.connection import Peer
-from swapd.front.gateway import Gateway
+from swapd.front.gateway import make_gateway
 from swapd.front.serve import Front
+from swapd.loads import Loads
 from swapd.manage.app import make_app
+from swapd.profiles import Profiles
+from swapd.proxy.peers import Peers
 from swapd.proxy.relay import Relay
 from swapd.reload import Read, Reloader
 from swapd.schedule.choose import choose
@@ -137,7 +143,10 @@ class House:
     front: Front
     models: FakeModels
     upstream: FakeUpstream
+    flights: Flights
     nursery: trio.Nursery
+    headers: Mapping[str, str]
+    """What `post` and `get` send with every request, such as a key."""
 
     def call(self, *, stalling: bool = False) -> Caller:
         """Connect a client; a stalling one blocks the other side until it reads."""
@@ -159,21 +168,24 @@ class House:
         finally:
             shut(peer.stream)
 
-    async def post(self, path: str, body: bytes | Mapping[str, Any]) -> Reply:
-        """Ask once, on a connection of its own."""
+    async def post(self, path: str, body: bytes | Mapping[str, Any], **headers: str) -> Reply:
+        """Ask once, on a connection of its own; `content_type` becomes `Content-Type`."""
         caller = self.call()
-        await caller.send(path, body)
+        await caller.send(path, body, headers=self._fields(headers))
         reply = await caller.reply()
         await caller.leave()
         return reply
 
-    async def get(self, path: str, *, method: str = "GET") -> Reply:
+    async def get(self, path: str, *, method: str = "GET", **headers: str) -> Reply:
         """Ask once, on a connection of its own."""
         caller = self.call()
-        await caller.send(path, method=method)
+        await caller.send(path, method=method, headers=self._fields(headers))
         reply = await caller.reply()
         await caller.leave()
         return reply
+
+    def _fields(self, headers: Mapping[str, str]) -> dict[str, str]:
+        return {**self.headers, **{name.replace("_", "-"): headers[name] for name in headers}}
 
     def loads(self) -> str:
         """Say what was loaded so far, in order."""
@@ -186,8 +198,12 @@ async def open_house(
     settings: Settings | None = None,
     max_body: int = 1_000_000,
     read: Read = stories.unchanged,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[House]:
-    """Run a swapd for models of these names; leaving ends it. A reload takes what `read` reads."""
+    """Run a swapd for models of these names; leaving ends it. A reload takes what `read` reads.
+
+    `headers` are sent with every `post` and `get`.
+    """
     chosen = settings or stories.settings(models)
     async with trio.open_nursery() as nursery:
         fakes = FakeModels()
@@ -198,8 +214,13 @@ async def open_house(
 
         engine = Engine(chosen, choose(chosen), supervise=fakes, open_pool=open_pool)
         reloader = Reloader(Loaded(chosen), read=read, adopt=engine.adopt, running=engine.running)
-        front = Front(Gateway(Relay(engine, max_body), make_app(engine, reloader)))
+        flights, profiles = Flights(), Profiles()
+        loads = Loads(engine, flights)
+        manage = make_app(engine, reloader, profiles=profiles, flights=flights, loads=loads)
+        relay = Relay(engine, flights, Peers(partial(Pool, connect=upstream.connect)))
+        front = Front(make_gateway(relay, profiles, manage, max_body=max_body))
         await nursery.start(engine.run)
         await nursery.start(reloader.run)
-        yield House(engine, reloader, front, fakes, upstream, nursery)
+        await nursery.start(loads.run)
+        yield House(engine, reloader, front, fakes, upstream, flights, nursery, headers)
         nursery.cancel_scope.cancel()

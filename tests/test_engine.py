@@ -27,7 +27,7 @@ from swapd.schedule.reasons import (
 from swapd.turns import Refused
 from swapd.wire.pool import Pool
 from tests import stories
-from tests.fakes import FakeModels
+from tests.fakes import CRASHED, FakeModels
 
 A, B = ModelId("a"), ModelId("b")
 
@@ -452,3 +452,105 @@ async def test_retry_after_a_back_off_is_what_is_left_of_it(autojump_clock):
             await use(engine, A)
         assert isinstance(refused.value.reason, BackingOff)
         assert refused.value.retry_after == pytest.approx(10 - 4)
+
+
+async def test_who_takes_no_turn_finds_a_model_only_while_it_is_ready(autojump_clock):
+    """An open page of its server must neither load it nor be sent to what is on its way out."""
+    async with running("a", "b") as (engine, models), trio.open_nursery() as nursery:
+        assert engine.loaded(A) is None
+        with engine.turn(A, revoke=print) as turn:
+            await wait_all_tasks_blocked()
+            assert engine.phase(A) is Phase.STARTING
+            assert engine.loaded(A) is None
+            granted = await turn.granted()
+        assert engine.loaded(A) is granted
+        assert engine.loaded(B) is None
+        assert engine.loaded(ModelId("ghost")) is None
+        nursery.start_soon(engine.unload)
+        await wait_all_tasks_blocked()
+        assert engine.phase(A) is Phase.STOPPING
+        assert engine.loaded(A) is None
+        await trio.sleep(models.stop + 1)
+        await use(engine, A)
+        assert engine.loaded(A) is not granted
+
+
+async def test_a_model_that_has_just_died_is_not_found(autojump_clock):
+    """Between its death and the scheduler's next look, only the run itself knows."""
+    seen: list[object] = []
+
+    class Dying(FakeModels):
+        async def __call__(self, model: Model, life: Life) -> None:
+            life.ready()
+            await trio.sleep(10)
+            seen.append(engine.loaded(A))
+            life.broke(CRASHED)
+            seen.extend([engine.phase(A), engine.loaded(A)])
+
+    async with running("a", fakes=Dying()) as (engine, _):
+        await use(engine, A)
+        await trio.sleep(20)
+        [before, phase, after] = seen
+        assert before is not None
+        assert (phase, after) == (Phase.READY, None)
+
+
+async def test_a_model_of_another_definition_is_found_as_it_was_started(autojump_clock):
+    """Its process is where it was, whatever the configuration says meanwhile."""
+    async with running("a") as (engine, _), trio.open_nursery() as nursery:
+        nursery.start_soon(use, engine, A, 100)
+        await trio.sleep(2)
+        await engine.adopt(stories.settings([stories.model("a", cmd="a --new")]))
+        loaded = engine.loaded(A)
+        assert loaded is not None
+        assert loaded.model == stories.model("a")
+
+
+async def test_stopping_can_be_seen(autojump_clock):
+    """Whoever serves without a turn, as peers are, admits nothing new either."""
+    async with running("a") as (engine, _):
+        assert not engine.stopping
+        engine.stop()
+        assert engine.stopping
+
+
+async def test_the_log_calls_a_request_what_its_client_was_told(autojump_clock, caplog):
+    """Who has the name out of a header finds the line; a turn without one has its number."""
+    caplog.set_level("INFO")
+    async with running("a", "b") as (engine, _), trio.open_nursery() as nursery:
+        for name in ("r-1f3a", ""):
+            with (
+                engine.turn(ModelId("ghost"), revoke=print, name=name) as turn,
+                pytest.raises(Refused),
+            ):
+                await turn.granted()
+        with engine.turn(A, revoke=print, name="r-77") as turn:
+            await turn.granted()
+            nursery.start_soon(engine.unload)
+            await wait_all_tasks_blocked()
+    logged = [message for message in caplog.messages if " request " in message]
+    assert logged == [
+        f"refusing request r-1f3a: {UnknownModel(ModelId('ghost'))}",
+        f"refusing request 2: {UnknownModel(ModelId('ghost'))}",
+        f"ending request r-77: {ModelUnloaded(A)}",
+    ]
+
+
+async def test_a_turn_knows_how_long_it_queued_and_how_long_it_loaded(autojump_clock):
+    """Told to clients and operators; the engine notes when each run began and was ready."""
+    measured: list[tuple[float, float]] = []
+
+    async def measure() -> None:
+        with engine.turn(B, revoke=print) as third:
+            await third.granted()
+            measured.append((third.queued, third.loading))
+
+    async with running("a", "b", fakes=FakeModels(load=7.0, stop=2.0)) as (engine, _):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(use, engine, A, 10)
+            await wait_all_tasks_blocked()
+            with engine.turn(A, revoke=print) as second:
+                nursery.start_soon(measure)
+                await second.granted()
+                assert (second.queued, second.loading) == (10.0, 7.0)
+        assert measured == [(7.0 + 10.0 + 2.0, 7.0)]

@@ -15,12 +15,12 @@ from tests import stories
 
 def turn(*, take_back: Callable[[Turn], None] = print) -> Turn:
     claim, give_back = print, print
-    return Turn(Ticket(1), ModelId("a"), print, 0.0, claim, take_back, give_back)
+    return Turn(Ticket(1), "r-1", ModelId("a"), print, 0.0, claim, take_back, give_back)
 
 
-def loaded() -> LoadedModel:
+def loaded(*, started: float = 0.0, ready: float | None = None) -> LoadedModel:
     model = stories.model("a")
-    return LoadedModel(model, Pool(model.origin))
+    return LoadedModel(model, Pool(model.origin), started, ready)
 
 
 async def test_the_grant_wakes_who_waits_and_stays():
@@ -90,3 +90,95 @@ async def test_the_place_is_told_to_whoever_watches_since_whenever():
     assert watched.value == 2
     late.move(3)
     assert late.place.value == 3
+
+
+async def test_the_first_word_is_a_place_or_a_decision(autojump_clock):
+    """Until then nobody knows whether it is refused at once, and so with which status."""
+    words: list[Callable[[Turn], None]] = [
+        lambda claim: claim.move(1),
+        lambda claim: claim.decide(Refused(ShuttingDown())),
+        lambda claim: claim.decide(loaded()),
+    ]
+    for word in words:
+        claim, heard = turn(), list[float]()
+
+        async def listen(claim: Turn = claim, heard: list[float] = heard) -> None:
+            await claim.heard()
+            heard.append(trio.current_time())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            await trio.sleep(5)
+            assert heard == []
+            word(claim)
+        assert heard == [trio.current_time()]
+        await claim.heard()  # It has been said, whoever asks later.
+
+
+async def test_decided_is_granted_or_refused(autojump_clock):
+    """A place in the queue is neither."""
+    waiting, granted, refused = turn(), turn(), turn()
+    waiting.move(1)
+    granted.decide(loaded())
+    refused.decide(Refused(ShuttingDown()))
+    assert [claim.decided for claim in (waiting, granted, refused)] == [False, True, True]
+
+
+async def test_a_claim_that_goes_back_is_undecided(autojump_clock):
+    """Whoever shows a client what is going on must not say that its model is at work."""
+    claim = turn()
+    first = loaded()
+    claim.decide(first)
+    first.ended.set()
+    assert await claim.again()
+    assert not claim.decided
+    assert claim.run is None
+
+
+@pytest.mark.parametrize(
+    ("started", "ready", "queued", "loading"),
+    [
+        (-20.0, -10.0, 30.0, 0.0),
+        (-20.0, 10.0, 20.0, 10.0),
+        (0.0, 30.0, 0.0, 30.0),
+        (12.0, 30.0, 12.0, 18.0),
+        (12.0, 20.0, 22.0, 8.0),
+        (12.0, None, 30.0, 0.0),
+    ],
+    ids=[
+        "ready-before-it-came",
+        "being-loaded-when-it-came",
+        "loaded-for-it-alone",
+        "loaded-when-the-way-was-free",
+        "others-served-between-load-and-turn",
+        "never-said-to-be-ready",
+    ],
+)
+async def test_a_wait_is_queueing_and_loading(started, ready, queued, loading, autojump_clock):
+    """The two add up to the wait; an operator decides by them what to do about it."""
+    claim = turn()
+    await trio.sleep(30)
+    claim.decide(loaded(started=started, ready=ready))
+    assert (claim.queued, claim.loading) == (queued, loading)
+
+
+async def test_a_wait_that_begins_again_counts_from_its_beginning(autojump_clock):
+    """Its client has waited for all of it; only the load that it was served by counts as one."""
+    claim = turn()
+    await trio.sleep(10)
+    first = loaded(ready=10.0)
+    claim.decide(first)
+    assert (claim.queued, claim.loading) == (0.0, 10.0)
+    first.ended.set()
+    assert await claim.again()
+    await trio.sleep(10)
+    claim.decide(loaded(started=12.0, ready=20.0))
+    assert (claim.queued, claim.loading) == (12.0, 8.0)
+
+
+async def test_a_refused_wait_is_not_measured(autojump_clock):
+    """Nothing was waited for that came."""
+    claim = turn()
+    await trio.sleep(10)
+    claim.decide(Refused(ShuttingDown()))
+    assert (claim.queued, claim.loading) == (0.0, 0.0)

@@ -19,6 +19,7 @@ from swapd.config.keys import described, has_keys
 from swapd.config.origin import NoAddress, parse_endpoint, parse_origin
 from swapd.config.patterns import NoPattern, compiled
 from swapd.config.problems import KeyPath, Problem
+from swapd.config.settings import HASHED_KEY
 from swapd.config.values import quoted, text_of
 from swapd.config.written_models import WrittenFilters
 
@@ -26,6 +27,7 @@ from swapd.config.written_models import WrittenFilters
 SHORTEST_PERIOD = 5.0
 
 _USER = re.compile(r"//[^/@]*@")
+_HASH = re.compile(r"[0-9a-fA-F]{64}")
 _ENV = re.compile(r"[^\s=\x00]+=[^\x00]*", re.DOTALL)
 
 
@@ -130,6 +132,9 @@ def _api_keys(draft: Draft) -> Iterator[Problem]:
             yield Problem(("apiKeys", position), "an API key must not be empty")
         elif " " in key:
             yield Problem(("apiKeys", position), "an API key must not contain spaces")
+        elif key.startswith(HASHED_KEY) and not _HASH.fullmatch(key.removeprefix(HASHED_KEY)):
+            expected = "expected 64 hexadecimal digits, the SHA-256 of the key, after sha256:"
+            yield Problem(("apiKeys", position), expected)
 
 
 def _patterns(draft: Draft) -> Iterator[Problem]:

@@ -15,6 +15,9 @@ from swapd.config.names import Names
 from swapd.config.values import Value
 from swapd.ids import ModelId
 
+HASHED_KEY = "sha256:"
+"""Begins an API key that is given by its SHA-256 in hexadecimal digits."""
+
 Params = Mapping[str, Value]
 """Parameters of a request, by name, in the order in which they are set."""
 

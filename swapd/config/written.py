@@ -113,7 +113,10 @@ class WrittenSettings:
         "${NAME} anywhere is replaced by the value here, which may use macros named before it.",
     )
     api_keys: tuple[str, ...] = key(
-        (), "One of these must come with every request; none for no check.", secret=True
+        (),
+        "One of these must come with every request; none for no check. Instead of a key, "
+        "sha256:<its SHA-256 in hexadecimal digits> keeps the secret out of the file.",
+        secret=True,
     )
     send_loading_state: bool = key(False, "Whether a waiting stream is told of the loading.")
     include_aliases_in_list: bool = key(False, "Whether aliases are listed beside the models.")

@@ -26,8 +26,8 @@ class WrittenTimeouts:
     tls_handshake: int = key(
         10, "Seconds that a TLS handshake may take; 0 waits for ever.", spelled="tlsHandshake"
     )
-    expect_continue: int = key(1, "Seconds to wait for 100 Continue.")
-    idle_conn: int = key(90, "Seconds after which an unused connection is closed; 0 keeps it.")
+    expect_continue: int = key(1, "Without effect: no request waits for 100 Continue.")
+    idle_conn: int = key(90, "Seconds that an idle connection is good for; 0 for no limit.")
 
 
 @attrs.frozen

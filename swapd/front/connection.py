@@ -1,21 +1,18 @@
 """One client's connection: hypercorn's HTTP over a stream of ours.
 
-hypercorn's `TCPServer` would do this, but it stops reading while anything at all has come in
-behind a request (a stray line break is enough, and the client's leaving stays unseen), waits
-without end for a reader that has stalled, keeps the socket of a client that has left until its
-idle timeout, and goes round the scheduler five times as often as it has to. So its place is taken
-here; what speaks HTTP is hypercorn's protocol.
+hypercorn's `TCPServer` would do this, but it overlooks a client's leaving while anything stands
+unread behind its request, waits without end for a reader that has stalled, and goes round the
+scheduler far too often. So its place is taken here; what speaks HTTP is hypercorn's protocol.
 
 Rule 1: everything done for a client lives in its connection's nursery. The end of what the client
 sends is its leaving, noticed the moment it comes, and cancels all of it.
 Rule 2: a write that makes no progress for `STALLED_READER` ends the connection.
 Rule 3: what need not wait does not go round the scheduler: most writes, and most messages.
+Rule 4: a tunnel ends with its application, which may still pass on what a client said last.
 """
 
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import attrs
@@ -23,12 +20,14 @@ import h11
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.events import Body, EndBody, Response
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.worker_context import EventWrapper, WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
-from trio_util import move_on_when
 
 from swapd.front.http11 import Http11
+from swapd.front.inbox import Inbox, Message, Parked
 from swapd.wire.line import shut
 
 log = logging.getLogger(__name__)
@@ -46,10 +45,8 @@ PIECE = 65536
 # How much that came in behind a request is taken from the socket while the request is answered.
 READ_AHEAD = 65536
 
-# How many pieces of a request's body may wait for the application.
-LONGEST_INBOX = 10
-
-Message = Any
+Put = Callable[[Message], Awaitable[None]]
+Send = Callable[[Message | None], Awaitable[None]]
 Address = tuple[str, int]
 
 
@@ -66,43 +63,44 @@ class Peer:
     """Have the closing reset the connection instead of ending it properly."""
 
 
+@attrs.frozen
+class Tunnel:
+    """An upgraded connection: bytes both ways, and nothing of HTTP. For one receiver."""
+
+    receive: Callable[[], Coroutine[Any, Any, bytes]]
+    """Wait for what the client sent behind its request; b"" is its end."""
+    send: Callable[[bytes], Coroutine[Any, Any, None]]
+    """Send all, or cancelled some; raise `BrokenResourceError` for who is gone or has stalled."""
+
+
 class Connection:
     """Speaks HTTP with one client, and runs the application for each of its requests.
 
     For the application it is `scope["state"]["client"]`.
     """
 
-    def __init__(
-        self, app: ASGIFramework, config: Config, terminated: EventWrapper, peer: Peer
-    ) -> None:
+    def __init__(self, app: Any, config: Config, terminated: EventWrapper, peer: Peer) -> None:
         self.idle = True
         """Whether no request is under way."""
         self._idle_since = trio.current_time()
         self.abort = peer.reset
-        self._app = app
+        self._app: ASGIFramework = app
         self._peer = peer
-        self._stream = peer.stream
         self._sending = trio.Lock()
         self._ahead = bytearray()
+        self._turned = trio.lowlevel.ParkingLot()  # Who fills or empties `_ahead` waits here.
+        self._ended = self._tunnelling = False
         self._held: bytearray | None = None
         self._scope = trio.CancelScope()
         context = WorkerContext(None)
         context.terminated = terminated
-        context.event_class = partial(_Parked, self._read_ahead)  # type: ignore[assignment]
+        tasks: Any = self  # All that is used of a task group is `spawn_app`.
+        where = (ConnectionState({"client": self}), False, peer.client, peer.server)
         # Not `ProtocolWrapper`, which would also speak HTTP/2.
-        self._protocol = H11Protocol(
-            app,  # type: ignore[arg-type]  # it only ever comes back to `spawn_app`
-            config,
-            context,
-            self,  # type: ignore[arg-type]  # what it needs of a task group is below
-            ConnectionState({"client": self}),
-            False,
-            peer.client,
-            peer.server,
-            self._from_protocol,
-        )
+        self._protocol = _Protocol(app, config, context, tasks, *where, self._from_protocol)
+        self._protocol.can_read = Parked(self._read_ahead)
         self._spoken = Http11(config.h11_max_incomplete_size)
-        self._protocol.connection = self._spoken  # type: ignore[assignment]  # all that is used of it
+        self._protocol.connection = self._spoken
 
     async def run(self) -> None:
         """Serve until either side ends it."""
@@ -110,17 +108,14 @@ class Connection:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._end_when_idle)
-                while data := await self._next():
-                    try:
-                        await self._protocol.handle(RawData(data))
-                    except H2ProtocolAssumedError:
-                        break  # The client speaks HTTP/2 without having asked.
+                while data := await (self._take() if self._ahead else self._receive()):
+                    await self._protocol.handle(RawData(data))
                 self.end()
 
     @property
     def asking(self) -> bool:
-        """Whether a request is still on its way in, and so has been promised nothing."""
-        return self._spoken.their_state is h11.SEND_BODY
+        """Whether no stop waits for what the client sends: half a request, or a tunnel."""
+        return self._tunnelling or self._spoken.their_state is h11.SEND_BODY
 
     def end(self) -> None:
         """Cancel whatever is done for this client."""
@@ -128,35 +123,53 @@ class Connection:
 
     def cut(self) -> None:
         """End it even out of a write that a stalled reader holds up and nothing may cancel."""
-        shut(self._stream)
+        shut(self._peer.stream)
         self.end()
 
     # Reading
 
-    async def _next(self) -> bytes:
-        if self._ahead:
-            data = bytes(self._ahead)
-            self._ahead.clear()
-            return data
-        return await self._receive()
+    async def _take(self) -> bytes:
+        while not (self._ahead or self._ended):
+            await self._turned.park()
+        data = bytes(self._ahead)
+        self._ahead.clear()
+        self._turned.unpark_all()
+        return data
 
     async def _receive(self) -> bytes:
         try:
-            return bytes(await self._stream.receive_some(PIECE))
+            return bytes(await self._peer.stream.receive_some(PIECE))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
 
     async def _read_ahead(self) -> None:
         """While the protocol takes nothing more: keep what comes, a bounded amount of it."""
-        while len(self._ahead) < READ_AHEAD:
+        while not self._ended:
+            while len(self._ahead) >= READ_AHEAD:
+                await self._turned.park()
             data = await self._receive()
-            if not data:
-                self.end()
-                break
             self._ahead += data
+            self._ended = not data
+            self._turned.unpark_all()
+        if not self._tunnelling:
+            self.end()
         await trio.sleep_forever()
 
     # For the application
+
+    @property
+    def upgrade(self) -> bytes:
+        """What the client asked to speak instead of HTTP: b"websocket", or nothing."""
+        return self._spoken.upgrade
+
+    def tunnel(self) -> Tunnel:
+        """Speak no more HTTP to a client that asked for an upgrade, not even an answer to that."""
+        assert self.upgrade, "only what was asked for can be spoken"
+        self._tunnelling = True
+        self._ahead[:0] = self._spoken.trailing_data[0]
+        if self._protocol.context.terminated.is_set():
+            self.end()
+        return Tunnel(self._take, self._send_all)
 
     def hold(self) -> None:
         """Keep what is sent from now on, until `release`, so that it leaves in one write."""
@@ -193,96 +206,69 @@ class Connection:
 
     async def _send(self, data: bytes | bytearray) -> None:
         if self._scope.cancel_called:
-            return None  # Something before this was not sent; this must not stand in its place.
+            return  # Something before this was not sent; this must not stand in its place.
+        try:
+            await self._send_all(data)
+        except trio.BrokenResourceError:
+            self.end()
+
+    async def _send_all(self, data: bytes | bytearray) -> None:
         try:
             sent = 0 if self._sending.locked() else self._peer.send_now(data)
-        except trio.BrokenResourceError:
-            return self.end()
-        if sent < len(data):
-            async with self._sending:
-                # A cancelled request must not leave half a chunk. Bounded by STALLED_READER.
-                with trio.CancelScope(shield=True):
-                    await self._send_patiently(memoryview(data)[sent:])
-        return None
+            if sent < len(data):
+                async with self._sending:
+                    # A cancelled request must not leave half a chunk. Bounded by STALLED_READER.
+                    with trio.CancelScope(shield=not self._tunnelling):
+                        await self._send_patiently(memoryview(data)[sent:])
+        except trio.ClosedResourceError as cut:
+            raise trio.BrokenResourceError("the connection was cut") from cut
 
     async def _send_patiently(self, data: memoryview) -> None:
         for start in range(0, len(data), PIECE):
             with trio.move_on_after(STALLED_READER) as patience:
-                try:
-                    await self._stream.send_all(data[start : start + PIECE])
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    return self.end()
+                await self._peer.stream.send_all(data[start : start + PIECE])
             if patience.cancelled_caught:
                 log.info("a client has read nothing for %.0f s; closing", STALLED_READER)
                 self.abort()
-                return self.end()
-        return None
+                shut(self._peer.stream)  # Nothing may be sent behind what was left out.
+                raise trio.BrokenResourceError("the client has stalled")
 
-    async def spawn_app(
-        self,
-        app: object,
-        config: Config,
-        scope: Any,
-        send: Callable[[Message | None], Awaitable[None]],
-    ) -> Callable[[Message], Awaitable[None]]:
+    async def spawn_app(self, app: object, config: Config, scope: Any, send: Send) -> Put:
         """Run the application for a request; answer with where its messages go."""
-        inbox = _Inbox()
+        inbox = Inbox()
         self._nursery.start_soon(self._answer, scope, inbox, send)
         return inbox.put
 
-    async def _answer(
-        self, scope: Any, inbox: "_Inbox", send: Callable[[Message | None], Awaitable[None]]
-    ) -> None:
+    async def _answer(self, scope: Any, inbox: "Inbox", send: Send) -> None:
         try:
             await self._app(scope, inbox.receive, send)
         except Exception:
             log.exception("answering %s failed", scope["path"])
+        if self._tunnelling:
+            return self.end()
         inbox.close()
         # Said of every request that was not cancelled: hypercorn then ends what is unfinished.
-        await send(None)
+        return await send(None)
 
 
-class _Inbox:
-    """A request's messages on their way to the application."""
+class _Protocol(H11Protocol):
+    """hypercorn's, but what is sent in answer to an ordinary request makes no detour over h11.
 
-    def __init__(self) -> None:
-        self._messages: deque[Message] = deque()
-        self._news = trio.lowlevel.ParkingLot()
-        self._room = trio.lowlevel.ParkingLot()
-        self._closed = False
+    Its events would cost more than all else that is done to a head, or to a token.
+    """
 
-    async def put(self, message: Message) -> None:
-        """Wait for room, unless nobody reads any more."""
-        while len(self._messages) >= LONGEST_INBOX and message["type"] != "http.disconnect":
-            if self._closed:
-                return
-            await self._room.park()
-        self._messages.append(message)
-        if self._news:
-            self._news.unpark()
+    connection: Http11  # type: ignore[assignment]  # all that is used of h11's
 
-    async def receive(self) -> Message:
-        """Wait for the next message."""
-        while not self._messages:
-            await self._news.park()
-        if self._room:
-            self._room.unpark()
-        return self._messages.popleft()
-
-    def close(self) -> None:
-        """Hold up nobody any more."""
-        self._closed = True
-        self._room.unpark_all()
-
-
-class _Parked(EventWrapper):
-    """hypercorn's "you may read on"; while it is waited for, the client may leave."""
-
-    def __init__(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
-        super().__init__()
-        self._meanwhile = meanwhile
-
-    async def wait(self) -> None:
-        """Wait until it is set."""
-        async with move_on_when(super().wait):
-            await self._meanwhile()
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Send what the application says."""
+        spoken = self.connection
+        if not spoken.ordinary:
+            await super().stream_send(event)
+        elif isinstance(event, Body):  # first, and not a match: this is asked for every token
+            await self.send(RawData(data=spoken.send_piece(event.data)))
+        elif isinstance(event, Response):
+            await self.send(RawData(data=spoken.send_head(event.status_code, event.headers)))
+        elif isinstance(event, EndBody):
+            await self.send(RawData(data=spoken.send_end()))
+        else:
+            await super().stream_send(event)

@@ -1,6 +1,8 @@
 """The outer ASGI callable: who gets a request.
 
-A request for a model goes to the data plane, everything else to the control plane.
+1. what a browser asks before it asks is answered here, whatever the path;
+2. a request for a model, whether its path says so or its body, goes to the data plane;
+3. everything else goes to the control plane.
 """
 
 from typing import Any
@@ -9,15 +11,26 @@ import attrs
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable
 
+from swapd.front.cors import preflight
+from swapd.profiles import Profiles
+from swapd.proxy.door import Door
+from swapd.proxy.passthrough import Passthrough
+from swapd.proxy.paths import COMFYUI, UPSTREAM
+from swapd.proxy.plane import Plane
 from swapd.proxy.relay import Relay
-from swapd.proxy.routes import find
+from swapd.proxy.selectors import Selectors
+from swapd.routes import find
+
+_UPSTREAM = UPSTREAM.encode()
+_COMFYUI = COMFYUI.encode()
 
 
 @attrs.frozen
 class Gateway:
     """Splits the data plane from the control plane."""
 
-    relay: Relay
+    plane: Plane
+    passthrough: Passthrough
     manage: ASGIFramework
 
     async def __call__(
@@ -26,18 +39,48 @@ class Gateway:
         """Answer one request."""
         if not scope["path"].startswith("/"):
             scope = _in_origin_form(scope)
-        target = find(scope["path"]) if scope["type"] == "http" else None
-        if target is not None:
-            await self.relay(scope, receive, send, target)
+        raw = scope["raw_path"]
+        if scope["method"] == "OPTIONS":
+            await _allow(scope, send)  # 1
+        elif route := find(scope["path"]):
+            await self.plane(scope, receive, send, route)  # 2
+        elif raw.startswith(_UPSTREAM):
+            await self.passthrough.upstream(scope, receive, send)  # 2
+        elif raw == _COMFYUI or raw.startswith(_COMFYUI + b"/"):
+            await self.passthrough.comfyui(scope, receive, send)  # 2
         else:
-            await self.manage(_for_werkzeug(scope), receive, _with_last_send_shielded(send))
+            await self.manage(_for_werkzeug(scope), receive, _with_last_send_shielded(send))  # 3
+
+
+def make_gateway(
+    relay: Relay, profiles: Profiles, manage: ASGIFramework, *, max_body: int
+) -> Gateway:
+    """Put both planes behind one door; `max_body` is in bytes."""
+    door = Door(relay.engine, relay.flights)
+    selectors = Selectors(relay.engine.phase)
+    return Gateway(
+        Plane(door, relay, profiles, selectors, max_body),
+        Passthrough(door, relay, profiles, max_body),
+        manage,
+    )
+
+
+async def _allow(scope: Any, send: Any) -> None:
+    headers = preflight(scope["headers"])
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _in_origin_form(scope: Any) -> Any:
-    """Take `http://host/path`, which servers must accept too, for what it asks of us: `/path`."""
-    path = "/" + scope["path"].partition("://")[2].partition("/")[2]
-    raw = b"/" + scope["raw_path"].partition(b"://")[2].partition(b"/")[2]
-    return {**scope, "path": path, "raw_path": raw}
+    """Take `http://host/path`, which servers must accept too, for what it asks of us: `/path`.
+
+    What is no address either becomes a path that nobody has.
+    """
+    path, raw = scope["path"], scope["raw_path"]
+    if "://" in path:
+        path = path.partition("://")[2].partition("/")[2]
+        raw = raw.partition(b"://")[2].partition(b"/")[2]
+    return {**scope, "path": "/" + path, "raw_path": b"/" + raw}
 
 
 def _for_werkzeug(scope: Any) -> Any:

@@ -5,19 +5,22 @@ exchange. `Http11` takes its place and shows it the same face, and does itself o
 every request is: HTTP/1.1, a head that came whole, a body of announced length or none, a
 connection that is kept. Whatever is not that goes to a real `h11.Connection`, from its first byte,
 and stays there: upgrades, chunked uploads, `Expect`, HTTP/1.0, `Connection: close`, and everything
-that is wrong in any way. So the verdict over a bad request is h11's, and this file has none.
+that is wrong in any way.
 
 Rule 1: what is accepted here, h11 would have accepted, and shown to hypercorn in the same way.
+Rule 2: what h11 forgives, others before or behind us may understand in another way. So llhttp
+reads all that h11 reads, and what only one of them accepts is refused.
+Rule 3: no upgrade is shown to hypercorn, which would take it up; `upgrade` tells of it.
 """
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 
 import h11
-import httptools
-from h11._headers import Headers  # h11's own constructor validates what llhttp has validated
+from h11._headers import Headers  # its constructor would validate once more
 
-# Fields that make a request another than the ordinary one.
-_NOT_ORDINARY = frozenset((b"connection", b"expect", b"transfer-encoding", b"upgrade"))
+from swapd.front.heads import Head, SecondReader, upgrade_of
 
 # Where a head ends for h11, which also takes bare line feeds.
 _BLANK_LINE = re.compile(rb"\n\r?\n")
@@ -33,10 +36,13 @@ class Http11:
         self._largest_head = largest_head
         self._data = bytearray()
         self._h11: h11.Connection | None = None
+        self._second = SecondReader()
+        self.upgrade = b""
+        """What the client asked to speak instead of HTTP, in small letters; mostly nothing."""
         self._begin()
 
     def _begin(self) -> None:
-        self._head: _Head | None = None
+        self._head: Head | None = None
         self._body_left = 0
         self._send_left: int | None = None
         """How much of the answer's announced length is still to be sent; None means chunked."""
@@ -70,13 +76,14 @@ class Http11:
         """Take what the client sent."""
         if self._h11:
             self._h11.receive_data(data)
+            self._second.read(data)
         else:
             self._data += data
 
     def next_event(self) -> object:
         """Answer with what the client has said next."""
         if self._h11:
-            return _without_h2c(self._h11.next_event())
+            return self._next_of_both(self._h11)
         if self._head is None:
             return self._next_head()
         if self._body_left:
@@ -90,18 +97,22 @@ class Http11:
         """Write down what is to be said."""
         if self._h11:
             return self._h11.send(event) or b""
-        if isinstance(event, h11.Data):  # not a match: this is asked for every token
-            return self._send_piece(event.data)
-        if isinstance(event, h11.Response):
-            return self._send_head(event)
-        if isinstance(event, h11.EndOfMessage):
-            return self._send_end()
-        raise h11.LocalProtocolError(f"cannot send {event!r} here")
+        match event:
+            case h11.Data():
+                return self.send_piece(event.data)
+            case h11.Response():
+                return self.send_head(event.status_code, event.headers.raw_items())
+            case h11.EndOfMessage():
+                return self.send_end()
+            case _:
+                raise h11.LocalProtocolError(f"cannot send {event!r} here")
 
     def start_next_cycle(self) -> None:
         """Begin with the next request."""
         if self._h11:
             self._h11.start_next_cycle()
+            self._second = SecondReader()
+            self._second.read(self._h11.trailing_data[0])
         elif self._our_state is h11.DONE and self._their_state is h11.DONE:
             self._begin()
         else:
@@ -118,7 +129,7 @@ class Http11:
             return self._leave_it_to_h11()
         if not found:
             return h11.NEED_DATA
-        head = _Head()
+        head = Head()
         if not self._data.endswith(b"\r\n\r\n", 0, end) or not head.parse(self._data[:end]):
             return self._leave_it_to_h11()
         self._head = head
@@ -137,16 +148,40 @@ class Http11:
 
     def _leave_it_to_h11(self) -> object:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self._largest_head)
-        self._h11.receive_data(bytes(self._data))
+        self.receive_data(bytes(self._data))
         return self.next_event()
 
-    # Sending
+    def _next_of_both(self, connection: h11.Connection) -> object:
+        if connection.their_state is h11.MUST_CLOSE:
+            return h11.PAUSED  # Behind its last request nothing counts, not even as an error.
+        try:
+            event = connection.next_event()
+        except h11.RemoteProtocolError as wrong:
+            # Not 501: that we lack a transfer coding is no reason to try another than `chunked`.
+            status = 431 if wrong.error_status_hint == 431 else 400
+            raise h11.RemoteProtocolError(str(wrong), error_status_hint=status) from wrong
+        if not self._second.agrees(event):
+            raise h11.RemoteProtocolError("this could be read in two ways", error_status_hint=400)
+        if isinstance(event, h11.Request):
+            self.upgrade = upgrade_of(event)
+            fields = [(name, name.lower(), value) for name, value in event.headers.raw_items()]
+            kept = Headers([field for field in fields if field[1] != b"upgrade"])
+            return replace(event, headers=kept)
+        return event
 
-    def _send_head(self, response: h11.Response) -> bytes:
+    # Sending, for those who need no event of h11's; only while the request is an ordinary one.
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether the request is one of those that do not go to h11."""
+        return self._h11 is None
+
+    def send_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """Write down the head of the answer; its headers have been looked through by others."""
         assert self._head is not None
-        lines = [b"HTTP/1.1 %d %b" % (response.status_code, response.reason)]
+        lines = [b"HTTP/1.1 %d " % status]
         self._send_left = None
-        for name, value in response.headers.raw_items():
+        for name, value in headers:
             field = name.lower()
             if field == b"content-length":
                 self._send_left = int(value)
@@ -155,14 +190,18 @@ class Http11:
             elif field == b"connection" and b"close" in value.lower():
                 self._closing = True
             lines.append(b"%b: %b" % (name, value))
-        if self._head.method == b"HEAD" or response.status_code in (204, 304):
+        if self._head.method == b"HEAD" or status in (204, 304):
             self._send_left = 0
         elif self._send_left is None:
             lines.append(b"Transfer-Encoding: chunked")
+        head = b"\r\n".join([*lines, b"", b""])
+        if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
+            raise h11.LocalProtocolError("a header of the answer holds a line break")
         self._our_state = h11.SEND_BODY
-        return b"\r\n".join([*lines, b"", b""])
+        return head
 
-    def _send_piece(self, data: bytes) -> bytes:
+    def send_piece(self, data: bytes) -> bytes:
+        """Write down a piece of the body."""
         if self._send_left is None:
             return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
         self._send_left -= len(data)
@@ -170,58 +209,9 @@ class Http11:
             raise h11.LocalProtocolError("more of the answer than its length announced")
         return data
 
-    def _send_end(self) -> bytes:
+    def send_end(self) -> bytes:
+        """Write down the end of the answer."""
         if self._send_left:
             raise h11.LocalProtocolError("less of the answer than its length announced")
         self._our_state = h11.MUST_CLOSE if self._closing else h11.DONE
         return b"0\r\n\r\n" if self._send_left is None else b""
-
-
-def _without_h2c(event: object) -> object:
-    """Overlook the offer to go on in HTTP/2, which hypercorn would take up."""
-    if isinstance(event, h11.Request) and (b"upgrade", b"h2c") in event.headers:
-        kept = [field for field in event.headers.raw_items() if field[0].lower() != b"upgrade"]
-        return h11.Request(method=event.method, target=event.target, headers=kept)
-    return event
-
-
-class _Head:
-    """The head of one ordinary request; llhttp calls what begins with `on_`."""
-
-    def __init__(self) -> None:
-        self.length = 0
-        self.method = b""
-        self._target = b""
-        self._fields: list[tuple[bytes, bytes, bytes]] = []
-        self._ordinary = True
-        self._hosts = 0
-
-    def parse(self, head: bytearray) -> bool:
-        """Take the whole head; answer whether it is one that is ours to take."""
-        parser = httptools.HttpRequestParser(self)
-        try:
-            parser.feed_data(head)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            return False
-        self.method = parser.get_method()
-        version = parser.get_http_version()
-        return self._ordinary and self._hosts == 1 and version == "1.1"
-
-    def event(self) -> h11.Request:
-        """Make h11's own event of it."""
-        return h11.Request(method=self.method, target=self._target, headers=Headers(self._fields))
-
-    def on_url(self, part: bytes) -> None:
-        self._target += part
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        field = name.lower()
-        if field in _NOT_ORDINARY and not (
-            field == b"connection" and value.lower() == b"keep-alive"
-        ):
-            self._ordinary = False
-        elif field == b"host":
-            self._hosts += 1
-        elif field == b"content-length":
-            self.length = int(value)
-        self._fields.append((name, field, value.rstrip(b" \t")))

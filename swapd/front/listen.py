@@ -16,6 +16,10 @@ import attrs
 # How many connections may wait to be accepted.
 BACKLOG = 1024
 
+# A client whose machine has vanished says no goodbye. Asked after this much silence, then as often
+# as that, it is given up two minutes later, and whatever it held is free. Seconds, and times.
+SILENCE, BETWEEN, TIMES = 60, 15, 4
+
 
 class CannotListen(Exception):
     """The address cannot be listened on."""
@@ -91,6 +95,11 @@ def _listen_tcp(address: Address, opened: contextlib.ExitStack) -> socket.socket
     sock = opened.enter_context(socket.socket(family, kind, proto))
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # What is accepted here inherits these.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENCE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, BETWEEN)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, TIMES)
         sock.bind(where)
         sock.listen(BACKLOG)
     except OSError as problem:

@@ -1,17 +1,29 @@
 """The Quart app of the control plane: limits, blueprints and error handlers, in one page."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from quart import Quart, Response, has_request_context, request, websocket
 from quart.json.provider import DefaultJSONProvider
 from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import (
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+)
 from werkzeug.routing import BaseConverter
 
 from swapd import refusals
+from swapd.auth import keys_of
 from swapd.engine import Engine
-from swapd.manage import config, models
-from swapd.manage.replies import refused
+from swapd.flights import Flights
+from swapd.loads import Loads
+from swapd.manage import config, models, openapi, pages, requests
+from swapd.manage import profiles as profile_pages
+from swapd.manage.replies import as_json, refused
+from swapd.manage.told import Told, tells
+from swapd.profiles import Profiles
 from swapd.reload import Reloader
 
 # Nothing here takes a large body.
@@ -25,9 +37,16 @@ class _Id(BaseConverter):
     part_isolating = False
 
 
-def make_app(engine: Engine, reloader: Reloader) -> Any:
+# Whoever only asks whether we are there, or where the web page is, needs no key.
+OPEN = {"pages.health", "pages.home", "pages.upstream"}
+
+
+def make_app(
+    engine: Engine, reloader: Reloader, *, profiles: Profiles, flights: Flights, loads: Loads
+) -> Any:
     """Make the ASGI app that answers everything that is not a model's own route."""
-    app: Quart = QuartTrio("swapd")
+    # Without a folder of files, which would be a route of its own.
+    app: Quart = QuartTrio("swapd", static_folder=None)
     # Quart would cut a stream, and an unload, after a minute.
     app.config["RESPONSE_TIMEOUT"] = None
     app.config["BODY_TIMEOUT"] = None
@@ -38,8 +57,26 @@ def make_app(engine: Engine, reloader: Reloader) -> Any:
     # Ids may hold slashes, two in a row or one at the beginning among them.
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = _Id
-    app.register_blueprint(models.blueprint(engine))
+    app.register_blueprint(pages.blueprint())
+    app.register_blueprint(models.blueprint(engine, profiles, reloader=reloader))
+    app.register_blueprint(profile_pages.blueprint(engine, profiles))
+    app.register_blueprint(requests.blueprint(engine, flights, loads))
     app.register_blueprint(config.blueprint(reloader))
+
+    @app.get("/openapi.json")
+    @tells(Told())
+    async def description() -> Response:
+        """Describe every route and every error, as OpenAPI does."""
+        return as_json(openapi.document(_pages(app)))
+
+    @app.before_request
+    async def ask_for_a_key() -> Response | None:
+        # What is not there is said to everybody, as llama-swap does.
+        if request.routing_exception is not None or request.endpoint in OPEN:
+            return None
+        if keys_of(engine.settings.api_keys).admit(request.scope["headers"]):
+            return None
+        return refused(refusals.unauthorized())
 
     @app.errorhandler(HTTPException)
     async def on_http_error(error: HTTPException) -> Response:
@@ -50,6 +87,8 @@ def make_app(engine: Engine, reloader: Reloader) -> Any:
             case MethodNotAllowed():
                 allowed = ", ".join(sorted(error.valid_methods or ()))
                 return refused(refusals.method_not_allowed(request.method, allowed))
+            case RequestEntityTooLarge():
+                return refused(refusals.too_large_for_a_page(LARGEST_BODY))
             case _:
                 return refused(refusals.bad_request(error.code or 400, error.description or ""))
 
@@ -59,3 +98,8 @@ def make_app(engine: Engine, reloader: Reloader) -> Any:
         return refused(refusals.internal_error())
 
     return app
+
+
+def _pages(app: Quart) -> Iterator[tuple[str, set[str], openapi.View]]:
+    for rule in app.url_map.iter_rules():
+        yield rule.rule, rule.methods or set(), app.view_functions[rule.endpoint]

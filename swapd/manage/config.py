@@ -1,22 +1,21 @@
 """The configuration in use, and taking up a changed one."""
 
-import json
 from typing import Any
 
 import attrs
 import trio
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from swapd import refusals
 from swapd.config import report, show
 from swapd.config.problems import ConfigError
-from swapd.manage.replies import refused
+from swapd.manage.replies import as_json
+from swapd.manage.switches import only_switch
+from swapd.manage.told import Told, tells
 from swapd.reload import Reloader
 
 # More than anybody mends before the next try; an answer of megabytes helps nobody.
 MOST = 1000
-
-_WORDS = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 def blueprint(reloader: Reloader) -> Blueprint:
@@ -24,6 +23,7 @@ def blueprint(reloader: Reloader) -> Blueprint:
     pages = Blueprint("config", __name__)
 
     @pages.get("/api/config")
+    @tells(Told())
     async def config() -> dict[str, Any]:
         """Show the configuration as it was understood, without its secrets."""
         loaded = reloader.loaded
@@ -32,17 +32,15 @@ def blueprint(reloader: Reloader) -> Blueprint:
         return {"config": shown, "pending_restart": reloader.pending_restart}
 
     @pages.post("/api/config/reload")
+    @tells(Told(mistakes=(400, 422), switches={"dry_run": "only say what it would do"}))
     async def reload() -> Response:
         """Take the configuration up, or with `dry_run` say what that would do."""
-        word = request.args.get("dry_run", "no").lower()
-        if word not in _WORDS or set(request.args) - {"dry_run"}:
-            # Nothing at all rather than what was not meant.
-            return refused(refusals.invalid_request("the only parameter here is dry_run=1"))
+        dry_run = only_switch("dry_run")
         try:
-            changes = await reloader.reload(dry_run=_WORDS[word])
+            changes = await reloader.reload(dry_run=dry_run)
         except ConfigError as broken:
             return _refused(broken)
-        return _json(attrs.asdict(changes))
+        return as_json(attrs.asdict(changes))
 
     return pages
 
@@ -50,9 +48,4 @@ def blueprint(reloader: Reloader) -> Blueprint:
 def _refused(broken: ConfigError) -> Response:
     refusal = refusals.broken_configuration(len(broken.problems))
     envelope = {**refusal.envelope(), "problems": report.as_data(broken.problems[:MOST])}
-    return _json(envelope, status=refusal.status)
-
-
-def _json(value: object, *, status: int = 200) -> Response:
-    text = json.dumps(value, separators=(",", ":"))
-    return Response(text, status=status, content_type="application/json")
+    return as_json(envelope, status=refusal.status)

@@ -1,13 +1,24 @@
 """The shapes of answers that several pages share."""
 
-from quart import Response
+import json
 
-from swapd.refusals import Refusal
+from quart import Response, has_request_context, request
+
+from swapd.envelope import Reader, Refusal
 
 
 def refused(refusal: Refusal) -> Response:
-    """Say no in the OpenAI envelope."""
-    return Response(refusal.body(), status=refusal.status, headers=dict(refusal.headers()))
+    """Say no, in the words that the client wants to read."""
+    accept = request.headers.get("Accept", "") if has_request_context() else ""
+    reader = Reader(accept)
+    headers = dict(refusal.headers(reader))
+    return Response(refusal.body(reader), status=refusal.status, headers=headers)
+
+
+def as_json(value: object, *, status: int = 200) -> Response:
+    """Answer with a value, on one line."""
+    text = json.dumps(value, separators=(",", ":"))
+    return Response(text, status=status, content_type="application/json")
 
 
 def plain(text: str) -> Response:

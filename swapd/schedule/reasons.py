@@ -67,6 +67,18 @@ class ShuttingDown:
     """The daemon is going away and starts nothing new."""
 
 
+@attrs.frozen
+class Cancelled:
+    """Somebody cancelled the request by its name."""
+
+
 Reason = (
-    UnknownModel | QueueFull | LoadFailed | BackingOff | Unkillable | ModelUnloaded | ShuttingDown
+    UnknownModel
+    | QueueFull
+    | LoadFailed
+    | BackingOff
+    | Unkillable
+    | ModelUnloaded
+    | ShuttingDown
+    | Cancelled
 )

@@ -4,6 +4,7 @@ Rule: between two stamps there is a send, a receive and nothing else worth namin
 """
 
 import json
+import os
 import re
 import selectors
 import socket
@@ -46,9 +47,26 @@ def open_line(address: Address) -> Iterator[socket.socket]:
         yield line
 
 
+def form(model: str, *, size: int) -> bytes:
+    """Build an upload with a file of so many bytes, no two alike."""
+    part = 'Content-Disposition: form-data; name="'
+    body = f'--x\r\n{part}model"\r\n\r\n{model}\r\n--x\r\n{part}file"\r\n\r\n'.encode()
+    body += os.urandom(size) + b"\r\n--x--\r\n"
+    head = (
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: bench\r\n"
+        f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 def ask(line: socket.socket, request: bytes) -> bytes:
     """Send one request and return the body of its answer (Content-Length or chunked)."""
     line.sendall(request)
+    return hear(line)
+
+
+def hear(line: socket.socket) -> bytes:
+    """Return the body of the answer to what was sent."""
     data = b""
     while (end := _answer_end(data)) == 0:
         part = line.recv(65536)

@@ -129,11 +129,14 @@ def open_nginx(upstream: Address, folder: Path) -> Iterator[tuple[Address, int]]
 
 
 @contextmanager
-def open_daemon(command: str, config: Path) -> Iterator[tuple[Address, int, float]]:
-    """Run swapd; yield its address, its pid and the seconds from its start to listening."""
+def open_daemon(command: str, config: Path, *more: str) -> Iterator[tuple[Address, int, float]]:
+    """Run swapd; yield its address, its pid and the seconds from its start to listening.
+
+    `more` are options of its.
+    """
     address = ("127.0.0.1", free_port())
     listen = f"{address[0]}:{address[1]}"
-    argv = [*shlex.split(command), "serve", "--config", str(config), "--listen", listen]
+    argv = [*shlex.split(command), "serve", "--config", str(config), "--listen", listen, *more]
     log = config.with_suffix(".log")
     began = time.perf_counter()
     with log.open("wb") as errors, open_child(argv, errors=errors.fileno()) as child:
@@ -224,8 +227,17 @@ def own_cpu_seconds(pid: int) -> float:
 
 
 def resident_megabytes(pid: int) -> float:
+    return _memory(pid, "VmRSS")
+
+
+def peak_megabytes(pid: int) -> float:
+    """The most memory that a process ever had."""
+    return _memory(pid, "VmHWM")
+
+
+def _memory(pid: int, what: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{what}:"):
             return int(line.split()[1]) / 1024
     raise CannotMeasure(f"cannot read the memory of process {pid}")
 

@@ -7,7 +7,9 @@ Rule 2: a row that cannot be measured without swapd is left out when there is no
 
 import contextlib
 import gc
+import hashlib
 import itertools
+import json
 import os
 import shlex
 import statistics
@@ -23,9 +25,12 @@ import attrs
 from swapd.config.load import load
 from tests.bench.callers import (
     Address,
+    BadAnswer,
     ask,
     chat,
     follow_streams,
+    form,
+    hear,
     open_line,
     send_many,
     time_requests,
@@ -40,6 +45,7 @@ from tests.bench.contestants import (
     open_nginx,
     other_core,
     own_cpu_seconds,
+    peak_megabytes,
     placed,
     proxy_core,
     resident_megabytes,
@@ -51,6 +57,11 @@ from tests.bench.fast_model import answer_stamps
 _BLOCK = 150
 _STREAMS, _RATE = 8, 200
 _LONG_RUN, _LONG_RUN_LINES = 50_000, 8
+# Megabytes, and seconds in the queue.
+_UPLOAD, _QUEUED, _UPLOADS = 100, 5, 3
+
+# fast_model.py joins what it reads, which takes minutes for so much.
+_PRETEND = Path(__file__).parents[1] / "children" / "model.py"
 
 
 # swapd with a scheduler that serves everybody at once, see there.
@@ -254,6 +265,39 @@ def memory(plan: Plan) -> list[Row]:
     ]
 
 
+def upload(plan: Plan) -> list[Row]:
+    """What a large upload adds to swapd's memory, in the queue and on its whole way."""
+    if plan.daemon is None:
+        return []
+    command = shlex.join([sys.executable, "-I", "-S", str(_PRETEND), "--port", "PORT"])
+    config = _config(plan, {"a": {"cmd": command.replace("PORT", "${PORT}")}})
+    request = form("a", size=_UPLOAD * 1024 * 1024)
+    expected = hashlib.sha256(request.partition(b"\r\n\r\n")[2]).hexdigest()
+    waiting, whole = [], []
+    for _ in range(_UPLOADS):
+        with (
+            # New every time: what was once had as memory is kept for the next.
+            open_daemon(plan.daemon, config, "--max-body", str(len(request))) as (address, pid, _),
+            open_line(address) as ahead,
+            open_line(address) as line,
+        ):
+            ask(ahead, chat("a"))
+            before = resident_megabytes(pid)
+            ahead.sendall(chat("a", stream=True, chunks=1, interval=_QUEUED + 2))
+            ahead.recv(65536)  # It is served, and keeps everybody else waiting.
+            line.sendall(request)
+            time.sleep(_QUEUED)
+            waiting.append(resident_megabytes(pid) - before)
+            if json.loads(hear(line))["sha256"] != expected:
+                raise BadAnswer("an upload did not arrive as it was sent")
+            whole.append(peak_megabytes(pid) - before)
+    what = f"RSS growth, {_UPLOAD} MB upload"
+    return [
+        _own(f"{what} queued for {_QUEUED} s", "MB", waiting, bound=15),
+        _own(f"{what} at its peak, delivered", "MB", whole, bound=15),
+    ]
+
+
 def swap(plan: Plan) -> list[Row]:
     """Swap two tiny llama.cpp models; compare with stopping and starting the same servers."""
     if plan.daemon is None:
@@ -302,6 +346,7 @@ ROWS: Mapping[str, Callable[[Plan], list[Row]]] = {
     "latency": latency,
     "streams": streams,
     "memory": memory,
+    "upload": upload,
 }
 
 _TINY = ("tiny-a", "tiny-b")

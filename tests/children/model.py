@@ -5,12 +5,14 @@ Rule 2: every fact a test may wait for is one line on stdout, flushed: `listenin
 `request PATH`, `client gone`, `grandchild PID`, `ending in S s`.
 Rule 3: it keeps to HTTP/1.1 where no flag says otherwise: a proxy's fault is never its own.
 
-Routes: `GET /health`, `/pid`, `/env/NAME`, `/served`. Everything else echoes the request as JSON.
+Routes: `GET /health`, `/pid`, `/env/NAME`, `/served`. Everything else echoes the request as JSON:
+a body that is too large for that by its SHA-256 alone.
 A JSON body may ask for more: `stream`, `chunks`, `interval`, `sleep`, `status`, `size`.
 """
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import select
@@ -28,6 +30,9 @@ STARTED = time.monotonic()
 FLOOD = b"".join(b"flood %04d %s\n" % (n, b"x" * 50) for n in range(60))
 
 PIECE = 65536
+
+# A larger body is not echoed.
+ECHOED = 1_000_000
 
 
 class ClientGone(Exception):
@@ -274,9 +279,12 @@ def answer(
         "method": request.method,
         "path": request.target,
         "headers": request.headers,
-        "body": request.body.decode("utf-8", "replace"),
         "served": served,
     }
+    if len(request.body) <= ECHOED:
+        echo["body"] = request.body.decode("utf-8", "replace")
+    else:
+        echo["sha256"] = hashlib.sha256(request.body).hexdigest()
     return send_json(client, request, status, echo)
 
 

@@ -1,5 +1,6 @@
 """The contract of the pretend model server, on which the tests of every room rely."""
 
+import hashlib
 import json
 import os
 import signal
@@ -48,6 +49,17 @@ async def test_a_chunked_body_is_read() -> None:
         _, text = await read_answer(connection)
 
     assert json.loads(text)["body"] == "abcdefg"
+
+
+async def test_a_large_body_is_told_by_its_sum() -> None:
+    """Whether an upload arrived unharmed must not take a second upload to find out."""
+    body = "ä" * 1_000_000
+    async with open_model() as model:
+        _, text = await model.ask("POST /", body)
+
+    echo = json.loads(text)
+    assert echo["sha256"] == hashlib.sha256(body.encode()).hexdigest()
+    assert "body" not in echo
 
 
 async def test_a_connection_serves_many_requests_and_all_are_counted() -> None:

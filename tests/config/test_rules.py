@@ -187,10 +187,16 @@ def test_the_rest_of_a_file_is_checked_too(
     assert message in problem.message
 
 
-@pytest.mark.parametrize("key", ["", " secret", "se cret"])
+@pytest.mark.parametrize("key", ["", " secret", "se cret", "sha256:", "sha256:cret" + 60 * "0"])
 def test_a_wrong_api_key_is_told_without_being_shown(key: str) -> None:
     """What is printed ends up in a log, or in a question to somebody else."""
     (problem,) = checked(written(api_keys=("fine", key)))
 
     assert problem.path == ("apiKeys", 1)
     assert "cret" not in problem.message
+
+
+@pytest.mark.parametrize("digits", ["0123456789abcdef" * 4, "0123456789ABCDEF" * 4])
+def test_a_key_may_be_given_by_its_hash(digits: str) -> None:
+    """So that the file holds no secret."""
+    assert not checked(written(api_keys=(f"sha256:{digits}",)))

@@ -12,14 +12,16 @@ from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_task
 
 from swapd.front.connection import (
     KEEP_ALIVE,
-    LONGEST_INBOX,
     READ_AHEAD,
     STALLED_READER,
     Connection,
     Peer,
 )
+from swapd.front.inbox import LONGEST_INBOX
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+HANDSHAKE = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -29,14 +31,15 @@ class Wire:
 
     def __init__(self, app: App, *, stalling: bool = False) -> None:
         ours, theirs = lockstep_stream_pair() if stalling else memory_stream_pair()
-        self.client: trio.abc.Stream = ours
+        self.client: trio.abc.HalfCloseableStream = ours
+        self.terminated = EventWrapper()
         self.writes: list[bytes] = []
         self.resets = 0
         peer = Peer(theirs, ("10.0.0.7", 5000), ("127.0.0.1", 8080), self._send_now, self._reset)
         config = Config()
         config.include_date_header = config.include_server_header = False
         config.errorlog = logging.getLogger("tests")
-        self.connection = Connection(app, config, EventWrapper(), peer)
+        self.connection = Connection(app, config, self.terminated, peer)
         self.theirs = theirs
 
     async def serve(self) -> None:
@@ -46,6 +49,14 @@ class Wire:
     async def ask(self, request: bytes = GET) -> bytes:
         await self.client.send_all(request)
         return bytes(await self.client.receive_some())
+
+    async def receive_exactly(self, size: int) -> bytes:
+        got = b""
+        while len(got) < size:
+            piece = bytes(await self.client.receive_some(size - len(got)))
+            assert piece, got
+            got += piece
+        return got
 
     def _send_now(self, data: bytes | bytearray) -> int:
         self.writes.append(bytes(data))
@@ -300,3 +311,295 @@ async def test_idle_time_counts_from_the_last_answer(nursery, autojump_clock):
     before = trio.current_time()
     assert await wire.client.receive_some() == b""
     assert trio.current_time() - before == KEEP_ALIVE
+
+
+# Tunnels
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    tunnel = scope["state"]["client"].tunnel()
+    await tunnel.send(SWITCHED)
+    while data := await tunnel.receive():
+        await tunnel.send(data)
+
+
+async def test_an_upgraded_connection_carries_bytes_both_ways(nursery, autojump_clock):
+    """What is spoken there is between the client and its model; to hypercorn it is a GET."""
+    asked: list[Any] = []
+
+    async def noted(scope: Any, receive: Any, send: Any) -> None:
+        asked.append((scope["type"], scope["state"]["client"].upgrade, scope["headers"]))
+        await echo(scope, receive, send)
+
+    wire = Wire(noted)
+    nursery.start_soon(wire.serve)
+    assert await wire.ask(HANDSHAKE) == SWITCHED
+    assert await wire.ask(b"\x81\x02hi") == b"\x81\x02hi"
+    assert await wire.ask(GET) == GET
+    assert asked == [("http", b"websocket", [(b"host", b"x"), (b"connection", b"Upgrade")])]
+
+
+async def test_what_came_with_the_handshake_is_the_first_in_the_tunnel(nursery, autojump_clock):
+    """Clients in a hurry send before they are answered; all of it arrives, and in order."""
+    go = trio.Event()
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        await go.wait()
+        await echo(scope, receive, send)
+
+    wire = Wire(late)
+    nursery.start_soon(wire.serve)
+    await wire.client.send_all(HANDSHAKE + b"one ")
+    await wait_all_tasks_blocked()
+    await wire.client.send_all(b"two ")
+    await wait_all_tasks_blocked()
+    go.set()
+    await wait_all_tasks_blocked()
+    await wire.client.send_all(b"three")
+    expected = SWITCHED + b"one two three"
+    assert await wire.receive_exactly(len(expected)) == expected
+
+
+async def test_a_tunnel_goes_on_where_reading_ahead_was_full(nursery, autojump_clock):
+    """Until somebody takes what it sent, a client has to wait, and not for ever."""
+    go, size = trio.Event(), 10 * READ_AHEAD
+    got = sent = 0
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal got
+        await go.wait()
+        tunnel = scope["state"]["client"].tunnel()
+        while data := await tunnel.receive():
+            got += len(data)
+
+    wire = Wire(late, stalling=True)
+    nursery.start_soon(wire.serve)
+    await wire.client.send_all(HANDSHAKE)
+
+    async def talk() -> None:
+        nonlocal sent
+        while sent < size:
+            await wire.client.send_all(b"x" * 16384)
+            sent += 16384
+
+    nursery.start_soon(talk)
+    await wait_all_tasks_blocked()
+    assert READ_AHEAD <= sent <= 2 * READ_AHEAD
+    go.set()
+    await wait_all_tasks_blocked()
+    assert got == size
+
+
+@pytest.mark.parametrize("slow", ["client", "application"])
+async def test_much_flows_both_ways_and_a_slow_end_slows_the_other(slow, autojump_clock):
+    """A megabyte each way, nothing buffered beyond a bound, nobody waiting for himself."""
+    size, up, sent = 1_000_000, bytearray(), 0
+
+    async def pause(who: str) -> None:
+        await trio.sleep(1 if who == slow else 0)
+
+    async def busy(scope: Any, receive: Any, send: Any) -> None:
+        tunnel = scope["state"]["client"].tunnel()
+
+        async def take() -> None:
+            while data := await tunnel.receive():
+                await pause("application")
+                up.extend(data)
+                assert sent - len(up) <= 4 * READ_AHEAD
+
+        async with trio.open_nursery() as directions:
+            directions.start_soon(take)
+            await tunnel.send(b"d" * size)
+
+    wire = Wire(busy, stalling=True)
+
+    async def talk() -> None:
+        nonlocal sent
+        for _ in range(100):
+            await wire.client.send_all(b"u" * 10_000)
+            sent += 10_000
+        await wire.client.send_eof()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wire.serve)
+        await wire.client.send_all(HANDSHAKE)
+        nursery.start_soon(talk)
+        down = b""
+        while piece := await wire.client.receive_some(65536):
+            down += bytes(piece)
+            await pause("client")
+    assert (bytes(up), down) == (b"u" * size, b"d" * size)
+
+
+async def test_a_clients_last_words_come_before_its_end(autojump_clock):
+    """A close frame with the end right behind it still has to reach the model."""
+    heard: list[bytes] = []
+
+    async def note(scope: Any, receive: Any, send: Any) -> None:
+        tunnel = scope["state"]["client"].tunnel()
+        await tunnel.send(SWITCHED)
+        while data := await tunnel.receive():
+            await trio.sleep(1)
+            heard.append(data)
+        assert await tunnel.receive() == b""
+        await tunnel.send(b"bye")
+
+    async with trio.open_nursery() as nursery:
+        wire = Wire(note)
+        nursery.start_soon(wire.serve)
+        await wire.ask(HANDSHAKE)
+        await wire.client.send_all(b"close")
+        await wire.client.send_eof()
+        assert await wire.client.receive_some() == b"bye"
+    assert heard == [b"close"]
+
+
+async def test_a_client_that_vanishes_is_told_to_both_directions(autojump_clock):
+    """Whichever is waiting must come back, so that the model is let go."""
+    told: list[str] = []
+
+    async def note(scope: Any, receive: Any, send: Any) -> None:
+        tunnel = scope["state"]["client"].tunnel()
+        await tunnel.send(SWITCHED)
+        told.append(repr(await tunnel.receive()))
+        for _ in range(2):
+            try:
+                await tunnel.send(b"hello")
+            except trio.BrokenResourceError:
+                told.append("broken")
+
+    async with trio.open_nursery() as nursery:
+        wire = Wire(note)
+        nursery.start_soon(wire.serve)
+        await wire.ask(HANDSHAKE)
+        await wire.client.aclose()
+    assert told == ["b''", "broken", "broken"]
+
+
+async def test_a_client_that_leaves_before_the_tunnel_is_a_hang_up(autojump_clock):
+    """It may be waiting for its model to load; nobody is to load it for nobody."""
+    async with trio.open_nursery() as nursery:
+        wire = Wire(wait_for_ever)
+        nursery.start_soon(wire.serve)
+        await wire.client.send_all(HANDSHAKE)
+        await wait_all_tasks_blocked()
+        await wire.client.aclose()
+
+
+async def test_a_tunnel_ends_with_its_application(autojump_clock):
+    """Without a word of HTTP: the client would take it for its model's."""
+
+    async def short(scope: Any, receive: Any, send: Any) -> None:
+        await scope["state"]["client"].tunnel().send(b"bye")
+
+    async with trio.open_nursery() as nursery:
+        wire = Wire(short)
+        nursery.start_soon(wire.serve)
+        assert await wire.ask(HANDSHAKE) == b"bye"
+        assert await wire.client.receive_some() == b""
+
+
+async def test_a_bug_in_a_tunnel_is_a_line_in_the_log_and_the_end(autojump_clock, caplog):
+    """A 500 in the middle of frames helps nobody."""
+
+    async def buggy(scope: Any, receive: Any, send: Any) -> None:
+        await scope["state"]["client"].tunnel().send(SWITCHED)
+        raise ZeroDivisionError
+
+    async with trio.open_nursery() as nursery:
+        wire = Wire(buggy)
+        nursery.start_soon(wire.serve)
+        assert await wire.ask(HANDSHAKE) == SWITCHED
+        assert await wire.client.receive_some() == b""
+    assert "answering / failed" in caplog.text
+
+
+async def test_a_reader_that_stalls_ends_its_tunnel(autojump_clock):
+    """It holds a model; nothing may be sent behind what it has not read."""
+    told: list[float] = []
+
+    async def stubborn(scope: Any, receive: Any, send: Any) -> None:
+        tunnel = scope["state"]["client"].tunnel()
+        for _ in range(2):
+            try:
+                await tunnel.send(b"x" * 1_000_000)
+            except trio.BrokenResourceError:
+                told.append(trio.current_time())
+        assert await tunnel.receive() == b""
+
+    async with trio.open_nursery() as nursery:
+        wire = Wire(stubborn, stalling=True)
+        nursery.start_soon(wire.serve)
+        await wire.client.send_all(HANDSHAKE)
+    assert told == [STALLED_READER, STALLED_READER]
+    assert wire.resets == 1
+
+
+@pytest.mark.parametrize("how", ["end", "cut"])
+@pytest.mark.parametrize("doing", ["receiving", "sending"])
+async def test_a_stop_ends_a_tunnel_whatever_it_is_doing(doing, how, autojump_clock):
+    """It has no last byte that a drain could wait for."""
+
+    async def busy(scope: Any, receive: Any, send: Any) -> None:
+        tunnel = scope["state"]["client"].tunnel()
+        await (tunnel.send(b"x" * 1_000_000) if doing == "sending" else tunnel.receive())
+
+    async with trio.open_nursery() as nursery:
+        wire = Wire(busy, stalling=True)
+        nursery.start_soon(wire.serve)
+        await wire.client.send_all(HANDSHAKE)
+        await wait_all_tasks_blocked()
+        assert wire.connection.asking
+        assert not wire.connection.idle
+        getattr(wire.connection, how)()
+    assert trio.current_time() == 0
+
+
+async def test_no_tunnel_begins_in_a_stop(autojump_clock):
+    """Its handshake may have been on its way to the model when the drain began."""
+    go = trio.Event()
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        await go.wait()
+        await echo(scope, receive, send)
+
+    async with trio.open_nursery() as nursery:
+        wire = Wire(late)
+        nursery.start_soon(wire.serve)
+        await wire.client.send_all(HANDSHAKE)
+        await wait_all_tasks_blocked()
+        await wire.terminated.set()
+        go.set()
+    assert trio.current_time() == 0
+
+
+async def test_a_quiet_tunnel_is_not_idle(nursery, autojump_clock):
+    """Its client and its model say when it is over."""
+    wire = Wire(echo)
+    nursery.start_soon(wire.serve)
+    await wire.ask(HANDSHAKE)
+    await trio.sleep(100 * KEEP_ALIVE)
+    assert await wire.ask(b"still there?") == b"still there?"
+
+
+@pytest.mark.parametrize("behind", [b"", GET])
+async def test_an_upgrade_that_is_not_taken_up_is_a_request_like_any_other(
+    behind, nursery, autojump_clock
+):
+    """The model may answer 200, 404 or 426; the client may ask for something else then."""
+    wire = Wire(hello)
+    nursery.start_soon(wire.serve)
+    await wire.client.send_all(HANDSHAKE + behind)
+    await wait_all_tasks_blocked()
+    got = bytes(await wire.client.receive_some())
+    assert got.count(b"HTTP/1.1 200 ") == (2 if behind else 1)
+    assert (await wire.ask()).startswith(b"HTTP/1.1 200 ")
+    assert wire.connection.upgrade == b""
+
+
+async def test_only_an_upgrade_makes_a_tunnel(nursery, autojump_clock, caplog):
+    """Anywhere else hypercorn would read from the same stream."""
+    wire = Wire(echo)
+    nursery.start_soon(wire.serve)
+    assert (await wire.ask()).startswith(b"HTTP/1.1 500 ")
+    assert "only what was asked for can be spoken" in caplog.text

@@ -21,6 +21,35 @@ async def test_unknown_paths_are_404_in_the_envelope(path, autojump_clock):
         assert (reply.status, reply.code) == (404, "not_found")
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/upstream", 302),
+        ("/upstream/a/x", 200),
+        ("/comfyui/", 200),
+        ("/upstreams/a/x", 404),
+        ("/comfyuis/", 404),
+        ("/Upstream/a/x", 404),
+        ("/v1/upstream/a/x", 404),
+        ("/%75pstream/a/x", 404),
+        ("/upstream%2Fa/x", 404),
+    ],
+)
+async def test_what_lies_below_a_models_name_is_asked_of_it(path, status, autojump_clock):
+    """And what only looks so is nobody's."""
+    async with open_house("a", "comfyui_auto") as house:
+        assert (await house.get(path)).status == status
+        assert len(house.upstream.asked) == (status == 200)
+
+
+@pytest.mark.parametrize("path", ["/upstream/a/x", "/comfyui/x", "/props?model=a", "/nothing"])
+async def test_a_browser_that_asks_first_loads_nothing(path, autojump_clock):
+    """Its question is answered here, wherever it wants to go."""
+    async with open_house("a") as house:
+        assert (await house.get(path, method="OPTIONS")).status == 204
+        assert (house.loads(), house.upstream.asked) == ("", [])
+
+
 async def test_wrong_methods_are_405_with_allow(autojump_clock):
     """D3, on both planes."""
     async with open_house("a") as house:
@@ -40,11 +69,18 @@ async def test_an_absolute_target_means_its_path(autojump_clock):
         assert house.upstream.asked[0].target == "/v1/embeddings?x=1"
 
 
-@pytest.mark.parametrize("target", ["http://[::1/x", "http://", "*", "nonsense"])
-async def test_a_target_that_is_none_is_a_404(target, autojump_clock):
+async def test_an_absolute_target_may_lie_below_a_model(autojump_clock):
+    """And stays escaped as it is."""
+    async with open_house("a/b") as house:
+        reply = await house.get("http://gpu.example/upstream/a%2Fb/x%2Fy?z=http://w")
+        assert (reply.status, reply.json()["target"]) == (200, "/x%2Fy?z=http://w")
+
+
+@pytest.mark.parametrize("target", ["http://[::1/x", "*", "nonsense", "x%3A//swapd/health"])
+async def test_a_target_that_is_none_is_the_clients_mistake(target, autojump_clock):
     """Not a 500 with a traceback in the log."""
     async with open_house("a") as house:
-        assert (await house.get(target)).status == 404
+        assert (await house.get(target)).status in (400, 404)
 
 
 @pytest.mark.parametrize("host", ["..", "a" * 70 + ".b", "[", "a:b:c", ""])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from swapd.front.listen import Address, BadAddress, CannotListen, open_listener, url
+from swapd.front.listen import SILENCE, Address, BadAddress, CannotListen, open_listener, url
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,18 @@ def test_a_port_is_listened_on_and_named():
         assert url(sock, tls=True) == f"https://127.0.0.1:{port}"
         with socket.create_connection(("127.0.0.1", port)):
             pass
+
+
+@pytest.mark.real
+def test_a_client_that_vanished_is_found_out():
+    """Its machine was switched off, and nobody else would ever say that it is gone."""
+    with (
+        open_listener(Address(port=0)) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == SILENCE
 
 
 @pytest.mark.real

@@ -97,6 +97,30 @@ async def test_stopping_does_not_wait_for_half_an_upload(autojump_clock):
             await house.front.drained()
 
 
+async def test_stopping_ends_a_websocket(autojump_clock):
+    """It would never end by itself, and its client knows how to come back."""
+
+    async def switch(asked: Asked) -> None:
+        await asked.send(
+            b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello"
+        )
+        await asked.gone()
+
+    async with open_house("a") as house:
+        house.upstream.handler = switch
+        caller = house.call()
+        await caller.raw(
+            b"GET /upstream/a/ HTTP/1.1\r\nHost: x\r\n"
+            b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+        got = b""
+        while not got.endswith(b"hello"):
+            got += await caller.stream.receive_some()
+        await house.front.stop_accepting()
+        with trio.fail_after(1):
+            await house.front.drained()
+
+
 async def test_nothing_is_left_of_a_connection(autojump_clock):
     """No task, no callback, no descriptor outlives its client."""
     async with open_house("a") as house:

@@ -2,37 +2,13 @@
 
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import trio
 from quart import Response, abort, request
 from quart.testing import WebsocketResponseError
 
-from swapd.config.load import Loaded
-from swapd.engine import Engine
-from swapd.manage.app import LARGEST_BODY, make_app
-from swapd.reload import Reloader
-from swapd.schedule.choose import choose
-from swapd.wire.pool import Pool
-from tests import stories
-from tests.fakes import FakeModels
-
-
-@pytest.fixture
-def app() -> Any:
-    """Make the app over an engine that does not run."""
-    settings = stories.settings(["a"])
-    engine = Engine(
-        settings,
-        choose(settings),
-        supervise=FakeModels(),
-        open_pool=lambda model: Pool(model.origin),
-    )
-    reloader = Reloader(
-        Loaded(settings), read=stories.unchanged, adopt=engine.adopt, running=engine.running
-    )
-    return make_app(engine, reloader)
+from swapd.manage.app import LARGEST_BODY
 
 
 async def envelope(response: Response) -> tuple[int, str, str]:
@@ -99,7 +75,7 @@ async def test_a_large_body_is_refused(app, autojump_clock):
     largest = await client.post("/echo", data=b"x" * LARGEST_BODY)
     assert await largest.get_data(as_text=True) == str(LARGEST_BODY)
     status, code, _ = await envelope(await client.post("/echo", data=b"x" * (LARGEST_BODY + 1)))
-    assert (status, code) == (413, "invalid_request")
+    assert (status, code) == (413, "body_too_large")
 
 
 async def test_an_answer_may_take_long(app, autojump_clock):

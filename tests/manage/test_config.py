@@ -34,7 +34,8 @@ class Disk:
 
 
 def house(disk: Disk):
-    return open_house(settings=disk.load().settings, read=disk.read)
+    key = {"x-api-key": "sk-very-secret"}
+    return open_house(settings=disk.load().settings, read=disk.read, headers=key)
 
 
 async def test_a_reload_answers_what_it_did(autojump_clock):

@@ -5,11 +5,13 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from swapd.config.settings import Model
+from swapd.config.load import Loaded
+from swapd.config.settings import Model, Origin, Peer, Profile
 from swapd.ids import ModelId
+from swapd.schedule.reasons import Reason
 from tests import stories
 from tests.fakes import Asked
-from tests.house import open_house
+from tests.house import House, open_house
 
 CHAT = "/v1/chat/completions"
 
@@ -18,12 +20,14 @@ def settings(*models: Model):
     return attrs.evolve(stories.settings([]), models={model.id: model for model in models})
 
 
-async def test_health_says_ok_to_get_and_head(autojump_clock):
-    """R10: nothing about models, only that we answer."""
-    async with open_house("a") as house:
-        reply = await house.get("/health")
-        assert (reply.status, reply.body) == (200, b"OK")
-        assert reply.headers["content-type"] == "text/plain; charset=utf-8"
+async def load(house: House, model: str) -> None:
+    """Load a model, and leave it idle."""
+
+    def never(reason: Reason) -> None:
+        raise AssertionError(reason)
+
+    with house.engine.turn(ModelId(model), revoke=never) as turn:
+        await turn.granted()
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/models"])
@@ -59,6 +63,27 @@ async def test_listed_models_come_by_id_with_their_state(path, autojump_clock):
         }
 
 
+@pytest.mark.parametrize(
+    ("path", "origin", "allowed"),
+    [
+        pytest.param("/v1/models", "http://example.com", "http://example.com", id="C10"),
+        pytest.param("/models", "null", "null", id="C10-as-it-is"),
+        pytest.param("/running", "http://example.com", None, id="C11"),
+        pytest.param("/v1/models", None, None, id="nobody-asks"),
+        pytest.param("/v1/models", "", None, id="empty"),
+    ],
+)
+async def test_pages_of_another_origin_may_read_the_list(path, origin, allowed, autojump_clock):
+    """Web clients list models without asking first; nothing else of us is theirs to read."""
+    async with open_house("a") as house:
+        caller = house.call()
+        await caller.send(path, headers={} if origin is None else {"Origin": origin})
+        reply = await caller.reply()
+        assert reply.status == 200
+        assert reply.headers.get("access-control-allow-origin") == allowed
+        await caller.leave()
+
+
 async def test_an_unlisted_model_is_served_all_the_same(autojump_clock):
     """Hidden is not forbidden."""
     hidden = attrs.evolve(stories.model("hidden"), unlisted=True)
@@ -67,7 +92,7 @@ async def test_an_unlisted_model_is_served_all_the_same(autojump_clock):
 
 
 async def test_running_follows_a_model_through_its_life(autojump_clock):
-    """starting, ready, stopping, and then it is not there."""
+    """R17: starting, ready, stopping, and then it is not there."""
     model = attrs.evolve(stories.model("a"), name="A", description="d", ttl=300.0)
     async with open_house(settings=settings(model)) as house, trio.open_nursery() as nursery:
         assert (await house.get("/running")).json() == {"running": []}
@@ -92,14 +117,59 @@ async def test_running_follows_a_model_through_its_life(autojump_clock):
         assert (await house.get("/running")).json() == {"running": []}
 
 
+# Everything in a command that is nobody's business, and how the list shows it.
+COMMAND = (
+    "server --port 5800 --api-key of-the-model --hf-token=hf_abc\n  --say sk-swapd-key"
+    " peer-key-1 of-the-host of-its-own --max-tokens 9"
+)
+SHOWN = "server --port 5800 --api-key *** --hf-token=***\n  --say *** *** *** *** --max-tokens 9"
+
+
+async def test_running_shows_no_secrets(autojump_clock):
+    """Whoever may look must not thereby get the keys, of swapd, of peers, or of the host."""
+    model = attrs.evolve(
+        stories.model("a", cmd=COMMAND),
+        proxy="http://127.0.0.1:9?key=sk-swapd-key",
+        env=("HF_TOKEN=of-its-own", "PORT=server"),
+    )
+    origin = Origin("http", "10.0.0.9", 80)
+    chosen = attrs.evolve(
+        settings(model),
+        api_keys=("sk-swapd-key",),
+        peers={"p": Peer("p", origin, ("x",), api_key="peer-key-1")},
+    )
+
+    async def read(before: Loaded) -> Loaded:
+        return attrs.evolve(before, secrets=frozenset(["of-the-host"]))
+
+    key = {"x-api-key": "sk-swapd-key"}
+    async with open_house(settings=chosen, read=read, headers=key) as house:
+        await house.get("/api/config/reload", method="POST")
+        await load(house, "a")
+        [entry] = (await house.get("/running")).json()["running"]
+        assert (entry["cmd"], entry["proxy"]) == (SHOWN, "http://127.0.0.1:9?key=***")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "kind"),
     [
-        ("GET", "/unload", b"OK", "text/plain; charset=utf-8"),
-        ("POST", "/api/models/unload", b'{"msg":"ok"}\n', "application/json"),
-        ("POST", "/api/models/unload/author/m", b"OK", "text/plain; charset=utf-8"),
-        ("POST", "/api/models/unload/author%2Fm", b"OK", "text/plain; charset=utf-8"),
-        ("POST", "/api/models/unload/nick", b"OK", "text/plain; charset=utf-8"),
+        pytest.param("GET", "/unload", b"OK", "text/plain; charset=utf-8", id="R13"),
+        pytest.param(
+            "POST", "/api/models/unload", b'{"msg":"ok"}\n', "application/json", id="R14"
+        ),
+        pytest.param(
+            "POST", "/api/models/unload/author/m", b"OK", "text/plain; charset=utf-8", id="R15"
+        ),
+        pytest.param(
+            "POST",
+            "/api/models/unload/author%2Fm",
+            b"OK",
+            "text/plain; charset=utf-8",
+            id="R15-escaped",
+        ),
+        pytest.param(
+            "POST", "/api/models/unload/nick", b"OK", "text/plain; charset=utf-8", id="R15-alias"
+        ),
     ],
 )
 async def test_unloading_answers_when_the_process_is_gone(
@@ -122,6 +192,22 @@ async def test_unloading_an_unknown_model_is_404(autojump_clock):
     async with open_house("a") as house:
         reply = await house.get("/api/models/unload/ghost", method="POST")
         assert (reply.status, reply.code) == (404, "model_not_found")
+
+
+async def test_q15_an_unload_means_the_model_itself(autojump_clock):
+    """Q15, R264: while a profile leads clients elsewhere, the operator still means what runs."""
+    chosen = attrs.evolve(
+        settings(stories.model("real"), stories.model("hidden")),
+        profiles={"coding": Profile("coding", {"real": "hidden"})},
+    )
+    async with open_house(settings=chosen) as house:
+        caller = house.call()
+        await caller.send("/api/profiles/active", {"name": "coding"}, method="PUT")
+        assert (await caller.reply()).status == 200
+        await caller.leave()
+        await load(house, "real")
+        assert (await house.get("/api/models/unload/real", method="POST")).status == 200
+        assert not house.models.running
 
 
 async def test_unloading_a_stopped_model_is_a_success(autojump_clock):

@@ -77,7 +77,7 @@ async def test_use_model_name_replaces_only_the_name(autojump_clock):
 
 
 async def test_status_headers_and_body_come_back_as_they_were(autojump_clock):
-    """swapd adds nothing to a model's answer and takes nothing away."""
+    """Nothing of a model's answer is lost; what swapd adds stands behind it."""
 
     async def teapot(asked: Asked) -> None:
         await asked.answer(b"\x00\xffno", status=418, extra=b"X-Odd:  Two  Words\r\nDate: d\r\n")
@@ -88,11 +88,13 @@ async def test_status_headers_and_body_come_back_as_they_were(autojump_clock):
         await caller.send(CHAT, {"model": "a"})
         head = await caller.head()
         assert head.status_code == 418
-        assert head.headers.raw_items() == [
+        assert list(head.headers.raw_items())[:-2] == [
             (b"Content-Length", b"4"),
             (b"X-Odd", b"Two  Words"),
             (b"Date", b"d"),
         ]
+        names = [name for name, _ in head.headers]
+        assert names[-2:] == [b"x-swapd-request", b"server-timing"]
         assert await caller.piece() == b"\x00\xffno"
         assert await caller.piece() == b""
 
@@ -139,23 +141,23 @@ async def test_paths_are_forwarded_as_the_reference_says(asked, forwarded, autoj
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (b"", "not JSON"),
+        (b"{", "not JSON"),
         (b'{"model":', "not JSON"),
         (b"[1]", "must be a JSON object, not a list"),
         (b'"a"', "not a string"),
-        (b"{}", '"model" is missing'),
         (b'{"model": 5}', "must be a string, not a number"),
         (b'{"model": null}', "must be a string, not null"),
-        (b'{"model": ""}', '"model" is empty'),
         (b'{"model": "a", "model": "b"}', "twice"),
         (b'{"model": "\xff"}', "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
     ],
 )
-async def test_a_body_that_names_no_model_is_refused_with_the_reason(body, says, autojump_clock):
+async def test_a_body_that_is_no_json_object_is_refused_with_the_reason(
+    body, says, autojump_clock
+):
     """Bad input says whose fault it is, and costs nobody a load."""
     async with open_house("a") as house:
-        reply = await house.post(CHAT, body)
+        reply = await house.post(CHAT, body, content_type="application/json")
         assert (reply.status, reply.code) == (400, "invalid_request")
         assert says in reply.json()["error"]["message"]
         assert house.loads() == ""

@@ -1,0 +1,50 @@
+"""What a page says of itself for `/openapi.json`, besides its path and its docstring."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+JSON = "application/json"
+TEXT = "text/plain"
+HTML = "text/html"
+
+_NAME = "told"
+
+
+@attrs.frozen
+class Told:
+    """How one page answers."""
+
+    statuses: tuple[int, ...] = (200,)
+    """Those of its own; errors have theirs."""
+    kind: str = JSON
+    """The content type of its own answers."""
+    errors: tuple[str, ...] = ()
+    """The codes of its errors, except for those that every page has."""
+    mistakes: tuple[int, ...] = (400,)
+    """The statuses for requests that cannot be used."""
+    switches: Mapping[str, str] = attrs.field(factory=dict)
+    """What its query may turn on, and what for."""
+    takes: Mapping[str, Any] | None = None
+    """The schema of the JSON that it takes."""
+    open: bool = False
+    """Whether it wants no key."""
+
+
+def tells(told: Told) -> Callable[[View], View]:
+    """Give a page its words."""
+
+    def mark(view: View) -> View:
+        setattr(view, _NAME, told)
+        return view
+
+    return mark
+
+
+def told_by(view: Callable[..., Any]) -> Told:
+    """Answer with a page's words; raises AttributeError for a page without any."""
+    told: Told = getattr(view, _NAME)
+    return told

@@ -1,0 +1,71 @@
+"""Which profile is switched on, and what that makes of the names that clients use.
+
+Rule 1: only the choice is kept here, as a name. What stands behind it is looked up in the settings
+of the moment, so a reload needs to tell nobody: a profile that it removes is no longer on, one
+that it changes counts as changed, and one that it leaves stays on. llama-swap switches it off.
+Rule 2: a name is replaced once. What it is replaced by is not looked up again.
+Rule 3: the choice is forgotten when the daemon ends, as in llama-swap.
+"""
+
+import logging
+
+import attrs
+
+from swapd.config.settings import Profile, Settings
+
+log = logging.getLogger(__name__)
+
+
+class NoSuchProfile(Exception):
+    """Nobody configured a profile of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'there is no profile "{name}"')
+        self.name = name
+
+
+@attrs.frozen
+class Pin:
+    """A name that the active profile replaces."""
+
+    name: str
+    target: str
+    """What is served instead; empty for a name that is turned off."""
+
+
+@attrs.define
+class Profiles:
+    """The operator's choice among the profiles: one of them, or none as at the start."""
+
+    _chosen: str | None = None
+
+    def active(self, settings: Settings) -> Profile | None:
+        """Answer with the profile that is on."""
+        return None if self._chosen is None else settings.profiles.get(self._chosen)
+
+    def choose(self, name: str | None, settings: Settings) -> None:
+        """Switch a profile on, or with None whichever is on off; raise `NoSuchProfile`."""
+        if name is not None and name not in settings.profiles:
+            raise NoSuchProfile(name)
+        before = self.active(settings)
+        self._chosen = name
+        if name is not None and (before is None or before.id != name):
+            log.info("profile %s is on", name)
+        elif name is None and before is not None:
+            log.info("profile %s is off", before.id)
+
+    def pinned(self, name: str, settings: Settings) -> str:
+        """Answer with what is served for a name: itself, its pin's target, or "" for nothing."""
+        profile = self.active(settings)
+        return name if profile is None else profile.pins.get(name, name)
+
+    def pinned_path(self, rest: str, settings: Settings) -> Pin | None:
+        """Find the longest pin that a decoded path without its first slash begins with, if any.
+
+        Only whole segments count: `author/m` begins `author/m/v1`, but not `author/mine`.
+        """
+        profile = self.active(settings)
+        pins = {} if profile is None else profile.pins
+        within = (name for name in pins if rest == name or rest.startswith(f"{name}/"))
+        longest = max(within, key=len, default=None)
+        return None if longest is None else Pin(longest, pins[longest])

@@ -1,0 +1,220 @@
+"""What a client has been sent so far, and how its answer may go on from there.
+
+Rule 1: an answer that is not whole never looks whole: what was cut is aborted, and an event stream
+gets an error event first.
+Rule 2: a stream that we began ourselves, for a client that waits, is a stream of events to its
+end: whatever the model or we have to say then comes as an event.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import trio
+
+from swapd.envelope import Reader, Refusal
+from swapd.proxy import events
+from swapd.proxy.body import Receive, discard_body
+from swapd.wire.exchange import Answer
+from swapd.wire.headers import for_client, is_event_stream
+
+Scope = Any
+Send = Callable[[Any], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+# What the name of a request is sent in; a peer that is a swapd, too, has names of its own.
+NAME = b"X-Swapd-Request"
+
+_BEGUN = [
+    (b"Content-Type", b"text/event-stream"),
+    (b"Cache-Control", b"no-cache"),
+    (b"X-Accel-Buffering", b"no"),
+]
+
+# The most of an answer that is turned into an event, in bytes: several pictures in base64. It is
+# in memory whole.
+LARGEST_EVENT = 32 * 1024 * 1024
+
+# The most of an error that is; people read it, if anybody.
+LARGEST_ERROR = 64 * 1024
+
+# What a status would have said of an answer that is not sent on.
+UNUSABLE = 502
+
+
+class Tunnel(Protocol):
+    """A client's connection once nobody speaks HTTP on it any more."""
+
+    async def receive(self) -> bytes:
+        """Wait for what the client sends; b"" when it has left."""
+
+    async def send(self, data: bytes) -> None:
+        """Send; raises `trio.BrokenResourceError` when the client is gone."""
+
+
+class Client(Protocol):
+    """One client's connection; `front` puts it into the scope's state as "client"."""
+
+    upgrade: bytes
+    """The protocol that it wants to go on in; b"" for none."""
+
+    def abort(self) -> None:
+        """See to it that closing resets the connection."""
+
+    def hold(self) -> None:
+        """Keep what is sent from now on, until `release`, so that it leaves in one write."""
+
+    async def release(self) -> None:
+        """Send what was kept."""
+
+    def tunnel(self) -> Tunnel:
+        """Stop speaking HTTP; the connection ends with the request."""
+
+
+class ToClient:
+    """One request's way back."""
+
+    def __init__(self, scope: Scope, send: Send, *, name: str, reader: Reader) -> None:
+        self.client: Client = scope["state"]["client"]
+        self.name = name
+        self.reader = reader
+        self.begun = False
+        """Whether we have begun a stream of events ourselves."""
+        self._tunnelled = False
+        self._version = scope["http_version"]
+        self._send = send
+        self._upstream: Answer | None = None
+        """The answer whose head the client has, or is about to have."""
+
+    async def pass_on(self, upstream: Answer, *, timing: bytes) -> None:
+        """Send the model's answer as it comes, all but its end."""
+        if self.begun:
+            await self._go_on_with(upstream)
+            return
+        self._upstream = upstream
+        self.client.hold()
+        await self._start(upstream.status, [*self._headers(upstream), (b"Server-Timing", timing)])
+        if upstream.at_hand:
+            await self._body(await upstream.read())
+        if upstream.complete and not upstream.at_hand:
+            return  # The end goes with it, too.
+        await self.client.release()
+        while piece := await upstream.read():
+            await self._body(piece)
+
+    async def begin(self) -> None:
+        """Begin a stream of events: the model's answer will have to be one."""
+        self.begun = True
+        await self._start(200, [*_BEGUN, (NAME, self.name.encode())])
+
+    async def event(self, text: bytes) -> None:
+        """Send an event, or a comment."""
+        await self._body(text)
+
+    def switch(self, upstream: Answer) -> tuple[Tunnel, bytes]:
+        """Stop speaking HTTP; answer also with the head that tells the client so."""
+        self._tunnelled = True
+        lines = [b"HTTP/1.1 101 Switching Protocols", b"Connection: Upgrade"]
+        lines.append(b"Upgrade: " + self.client.upgrade)
+        lines += [b"%b: %b" % header for header in self._headers(upstream)]
+        return self.client.tunnel(), b"\r\n".join([*lines, b"", b""])
+
+    async def finish(self) -> None:
+        """End the answer as complete."""
+        if not self._tunnelled:
+            await self._end()
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Say no: as an answer if none has begun, else so that nobody takes it for complete."""
+        if self._tunnelled:
+            return
+        if self._upstream is None:
+            if self.begun:
+                await self._body(refusal.event(self.reader))
+                await self._end()
+            else:
+                await self._whole(refusal)
+            return
+        if self.begun or _takes_events(self._upstream):
+            await self._body(refusal.event(self.reader))
+        # Returning without an end makes hypercorn close the connection; where the end of the
+        # connection would be the end of the answer, it has to be a visible one.
+        if self._version == "1.0":
+            self.client.abort()
+
+    async def refuse_unread(self, refusal: Refusal, receive: Receive) -> None:
+        """Say no to a body that is still on its way."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(discard_body, receive)
+            await self._whole_but_end(refusal)
+        await self._end()
+
+    async def say(self, status: int, headers: Headers, body: bytes = b"") -> None:
+        """Send a small answer of our own."""
+        await self._start(status, [*headers, (b"Content-Length", b"%d" % len(body))])
+        await self._body(body)
+        await self._end()
+
+    async def _go_on_with(self, upstream: Answer) -> None:
+        fine = upstream.status < 300
+        if _compressed(upstream):
+            await self._unusable(upstream, "compressed, though it was asked not to be")
+        elif fine and is_event_stream(upstream.headers):
+            self._upstream = upstream
+            while piece := await upstream.read():
+                await self._body(piece)
+        else:
+            limit = LARGEST_EVENT if fine else LARGEST_ERROR
+            body = bytearray()
+            while len(body) <= limit and (piece := await upstream.read()):
+                body += piece
+            if fine and len(body) > limit:
+                await self._unusable(upstream, f"no event stream, and larger than {limit} bytes")
+            else:
+                whole = bytes(body[:limit])
+                await self._body(events.of_answer(upstream.status, whole, self.reader))
+
+    async def _unusable(self, upstream: Answer, what: str) -> None:
+        """Say why nothing of an answer is in the stream."""
+        text = f"the model's answer, of status {upstream.status}, cannot be sent on: it is {what}"
+        await self._body(events.of_answer(UNUSABLE, text.encode(), self.reader))
+
+    def _headers(self, upstream: Answer) -> Headers:
+        headers = for_client(upstream.headers)
+        if any(name.lower() == b"x-swapd-request" for name, _ in headers):
+            headers = [header for header in headers if header[0].lower() != NAME.lower()]
+        return [*headers, (NAME, self.name.encode())]
+
+    async def _whole(self, refusal: Refusal) -> None:
+        await self._whole_but_end(refusal)
+        await self._end()
+
+    async def _whole_but_end(self, refusal: Refusal) -> None:
+        body = refusal.body(self.reader)
+        headers = [(name.encode(), value.encode()) for name, value in refusal.headers(self.reader)]
+        length = (b"Content-Length", b"%d" % len(body))
+        await self._start(refusal.status, [*headers, (NAME, self.name.encode()), length])
+        await self._body(body)
+
+    async def _start(self, status: int, headers: Headers) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _body(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def _end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self.client.release()
+
+
+def _takes_events(upstream: Answer) -> bool:
+    """Whether an event may be put into the answer: plain, and of no announced length."""
+    if not is_event_stream(upstream.headers) or _compressed(upstream):
+        return False
+    return all(name.lower() != b"content-length" for name, _ in upstream.headers)
+
+
+def _compressed(upstream: Answer) -> bool:
+    return any(
+        name.lower() == b"content-encoding" and value.lower() != b"identity"
+        for name, value in upstream.headers
+    )

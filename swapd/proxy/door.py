@@ -1,0 +1,59 @@
+"""The data plane's door: who is let in, and how everybody is told no.
+
+Rule 1: without a key nothing is read and nothing found out.
+Rule 2: whoever is refused gets to read why, also while they are still sending.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import attrs
+
+from swapd import refusals
+from swapd.auth import keys_of
+from swapd.engine import Engine
+from swapd.envelope import Reader
+from swapd.flights import Flights
+from swapd.proxy.asked import Unusable, header
+from swapd.proxy.body import BadUpload, ClientGone, Receive
+from swapd.proxy.client import Scope, Send, ToClient
+
+
+@attrs.frozen
+class Door:
+    """Lets requests in."""
+
+    engine: Engine
+    flights: Flights
+
+    async def __call__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        serve: Callable[[ToClient], Awaitable[None]],
+        *,
+        methods: tuple[str, ...] = (),
+        anthropic: bool = False,
+    ) -> None:
+        """Have a request served, which may raise `Unusable`, `BadUpload` and `ClientGone`.
+
+        `Unusable` means that the body has been read, `BadUpload` that it has not.
+
+        `methods` are those that the path has; none for all.
+        """
+        accept = (header(scope, b"accept") or b"").decode("latin-1")
+        reader = Reader(accept, anthropic)
+        answer = ToClient(scope, send, name=self.flights.next_id(), reader=reader)
+        if methods and scope["method"] not in methods:
+            no = refusals.method_not_allowed(scope["method"], ", ".join(methods))
+            return await answer.refuse_unread(no, receive)
+        if not keys_of(self.engine.settings.api_keys).admit(scope["headers"]):
+            return await answer.refuse_unread(refusals.unauthorized(), receive)
+        try:
+            await serve(answer)
+        except ClientGone:
+            pass
+        except BadUpload as bad:
+            await answer.refuse_unread(bad.refusal, receive)
+        except Unusable as bad:
+            await answer.refuse(bad.refusal)

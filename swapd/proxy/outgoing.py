@@ -1,0 +1,75 @@
+"""A client's request as it goes on to a model or a peer."""
+
+from typing import Any
+
+import attrs
+
+from swapd.config.settings import Origin, Peer, Timeouts
+from swapd.proxy.body import Body, Spliced
+from swapd.wire.exchange import Request
+from swapd.wire.headers import for_peer, for_upstream, target, with_host
+
+
+@attrs.frozen
+class Outgoing:
+    """What is asked of whichever process or peer serves it."""
+
+    scope: Any
+    path: bytes
+    """Escaped as it is to be sent."""
+    query: bytes
+    body: Body | Spliced
+    upgrade: bytes = b""
+    content_type: bytes | None = None
+    """What the body is, if the client declared it as something else."""
+
+    def to_model(self, origin: Origin, timeouts: Timeouts, *, identity: bool) -> Request:
+        """Address it to a local model; `identity` asks for an answer that is not compressed."""
+        headers = for_upstream(
+            self.scope["headers"],
+            client=self.client,
+            length=self._length,
+            upgrade=self.upgrade,
+            identity=identity,
+            content_type=self.content_type,
+        )
+        return self._request(origin, with_host(headers, origin), timeouts)
+
+    def to_peer(self, peer: Peer) -> Request:
+        """Address it to a peer."""
+        headers = for_peer(
+            self.scope["headers"],
+            origin=peer.origin,
+            api_key=peer.api_key,
+            length=self._length,
+            upgrade=self.upgrade,
+            content_type=self.content_type,
+        )
+        return self._request(peer.origin, headers, peer.timeouts)
+
+    @property
+    def client(self) -> str | None:
+        """The address that the request came from."""
+        return address_of(self.scope)
+
+    @property
+    def _length(self) -> int:
+        return len(self.body) if isinstance(self.body, bytes) else self.body.size
+
+    def _request(
+        self, origin: Origin, headers: list[tuple[bytes, bytes]], timeouts: Timeouts
+    ) -> Request:
+        return Request(
+            method=self.scope["method"],
+            target=target(origin, self.path, self.query),
+            headers=headers,
+            body=self.body,
+            timeouts=timeouts,
+            upgrade=self.upgrade,
+        )
+
+
+def address_of(scope: Any) -> str | None:
+    """Answer with the client's address, if it has one."""
+    client = scope["client"]
+    return client[0] if client else None

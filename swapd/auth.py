@@ -11,7 +11,7 @@ import binascii
 import functools
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import attrs
 
@@ -39,7 +39,7 @@ class Keys:
 
 # A configuration has one set of keys and is asked for it with every request.
 @functools.lru_cache(maxsize=8)
-def keys_of(configured: Sequence[str]) -> Keys:
+def keys_of(configured: tuple[str, ...]) -> Keys:
     """Make the keys out of `Settings.api_keys`."""
     return Keys(tuple(map(_digest, configured)))
 

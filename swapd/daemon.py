@@ -9,6 +9,7 @@ root
 └─ here               waits for a signal, then stops everything, in order
 """
 
+import ctypes
 import logging
 import os
 import signal
@@ -17,6 +18,7 @@ import ssl
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -68,6 +70,11 @@ HAND_OVER = 0.0005
 
 EX_SOFTWARE = 70
 
+# What is allocated in pieces of at least this many bytes is given back when it is freed: large
+# bodies come and go, and glibc would learn from them to keep ever larger ones.
+GIVE_BACK = 1024 * 1024
+_M_MMAP_THRESHOLD = -3
+
 LEVELS = {
     LogLevel.DEBUG: logging.DEBUG,
     LogLevel.INFO: logging.INFO,
@@ -107,6 +114,7 @@ def serve(
     """
     scheduler = choose(loaded.settings)
     sys.setswitchinterval(HAND_OVER)
+    _give_memory_back()
     tls = None
     if options.certificate is not None and options.key is not None:
         tls = server_tls(options.certificate, options.key)
@@ -142,9 +150,9 @@ async def _run(
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with trio.open_nursery() as root:
             await root.start(engine.run)
-            await root.start(front.run, listener)
             await root.start(reloader.run)
             await root.start(loads.run)
+            await root.start(front.run, listener)
             if options.look is not None:
                 look = partial(_in_thread, options.look)
                 root.start_soon(partial(watch, look, reloader.ask, known=options.saw))
@@ -155,6 +163,11 @@ async def _run(
             await _stop(engine, front, signals, drain=options.drain)
             peers.close()
             root.cancel_scope.cancel()
+
+
+def _give_memory_back() -> None:
+    with suppress(AttributeError, OSError):  # Another C library has other ways.
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, GIVE_BACK)
 
 
 async def _told_to_stop(signals: AsyncIterator[int], *, on_hangup: Callable[[], None]) -> None:

@@ -10,7 +10,7 @@ import itertools
 import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import assert_never
 
 import attrs
@@ -19,7 +19,7 @@ from trio_util import AsyncValue
 
 from swapd.config.settings import Model, Settings
 from swapd.ids import ModelId, Order, Run, Ticket
-from swapd.models.supervisor import Life
+from swapd.models.supervisor import Supervise
 from swapd.pace import Pace
 from swapd.reports import Reports
 from swapd.schedule.choose import Scheduler
@@ -59,9 +59,6 @@ log = logging.getLogger(__name__)
 # How long a request may outlive its model's process before its ticket is given up: only a client
 # that has stopped reading needs longer to be told, and it must not hold up everybody else.
 FORGET_STALLED = 2.0
-
-Supervise = Callable[[Model, Life], Awaitable[None]]
-"""One run of one model: returns, or is cancelled, when it is verified gone."""
 
 
 @attrs.define
@@ -110,15 +107,22 @@ class Engine:
         """Tell the scheduler, from wherever you are; never waits, never fails."""
         self._post.send_nowait(event)
 
-    def turn(self, model: ModelId, *, revoke: Callable[[Reason], None], name: str = "") -> Turn:
+    def turn(
+        self,
+        model: ModelId,
+        *,
+        revoke: Callable[[Reason], None],
+        name: str = "",
+        loads: bool = True,
+    ) -> Turn:
         """Queue for a loaded model. Leaving by any door gives it back.
 
         `revoke` is called at most once, if the model is taken away after it was granted. `name` is
-        what the log calls the request.
+        what the log calls the request; one that does not `loads` is refused without its model.
         """
         ticket = Ticket(next(self._tickets))
         return Turn(
-            *(ticket, name or str(ticket), model, revoke, trio.current_time()),
+            *(ticket, name or str(ticket), model, loads, revoke, trio.current_time()),
             *(self._claim, self._take_back, self._give_back),
         )
 
@@ -196,7 +200,7 @@ class Engine:
 
     def _claim(self, turn: Turn) -> None:
         self._turns[turn.ticket] = turn
-        self.post(Arrived(turn.ticket, turn.model))
+        self.post(Arrived(turn.ticket, turn.model, turn.loads))
 
     def _take_back(self, turn: Turn) -> None:
         self.post(Returned(turn.ticket, turn.model))

@@ -8,6 +8,7 @@ Rule 3: the choice is forgotten when the daemon ends, as in llama-swap.
 """
 
 import logging
+from collections.abc import Mapping
 
 import attrs
 
@@ -22,15 +23,6 @@ class NoSuchProfile(Exception):
     def __init__(self, name: str) -> None:
         super().__init__(f'there is no profile "{name}"')
         self.name = name
-
-
-@attrs.frozen
-class Pin:
-    """A name that the active profile replaces."""
-
-    name: str
-    target: str
-    """What is served instead; empty for a name that is turned off."""
 
 
 @attrs.define
@@ -56,16 +48,9 @@ class Profiles:
 
     def pinned(self, name: str, settings: Settings) -> str:
         """Answer with what is served for a name: itself, its pin's target, or "" for nothing."""
-        profile = self.active(settings)
-        return name if profile is None else profile.pins.get(name, name)
+        return self.pins(settings).get(name, name)
 
-    def pinned_path(self, rest: str, settings: Settings) -> Pin | None:
-        """Find the longest pin that a decoded path without its first slash begins with, if any.
-
-        Only whole segments count: `author/m` begins `author/m/v1`, but not `author/mine`.
-        """
+    def pins(self, settings: Settings) -> Mapping[str, str]:
+        """Answer with what the active profile replaces, and by what; "" turns a name off."""
         profile = self.active(settings)
-        pins = {} if profile is None else profile.pins
-        within = (name for name in pins if rest == name or rest.startswith(f"{name}/"))
-        longest = max(within, key=len, default=None)
-        return None if longest is None else Pin(longest, pins[longest])
+        return {} if profile is None else profile.pins

@@ -14,6 +14,7 @@ from swapd.schedule.reasons import (
     Cause,
     LoadFailed,
     ModelUnloaded,
+    NotLoaded,
     QueueFull,
     Reason,
     ShuttingDown,
@@ -57,6 +58,7 @@ ERRORS = (
     Known("shutting_down", 503, "swapd is being stopped"),
     Known("service_unavailable", 503, "every target of the selector is on its way out"),
     Known("upload_failed", 507, "the request's body could not be kept until its turn"),
+    Known("peers_in_a_circle", 508, "a peer's model leads back here; peers name each other"),
 )
 """Every code, with every status that it comes with."""
 
@@ -81,6 +83,8 @@ def of_reason(reason: Reason, retry_after: float | None = None) -> Refusal:
         case ModelUnloaded(model):
             text = f"{model} was unloaded while this request waited for it or used it"
             return Refusal(503, "model_unloaded", text)
+        case NotLoaded(model):
+            return not_loaded(model, "such a request does not load it")
         case ShuttingDown():
             text = "swapd is shutting down; try again when it is back"
             return Refusal(503, "shutting_down", text, retry_after=RESTART)
@@ -99,6 +103,17 @@ def unknown_model(name: str) -> Refusal:
 def no_model(why: str) -> Refusal:
     """Say that the request names no model."""
     return Refusal(404, "model_not_found", f"no model id could be identified: {why}")
+
+
+def turned_off(name: str) -> Refusal:
+    """Say that a name stands for nothing now."""
+    return no_model(f'the active profile turns "{name}" off')
+
+
+def no_model_in_path(path: str) -> Refusal:
+    """Say that no model's name begins a path."""
+    text = f'model not found: no name begins "{path}"; GET /v1/models lists those that there are'
+    return Refusal(404, "model_not_found", text)
 
 
 def no_comfyui(model: str) -> Refusal:
@@ -160,6 +175,12 @@ def upload_failed(why: str) -> Refusal:
 def upstream_unreachable(model: str, text: str) -> Refusal:
     """Say that the loaded model's server did not answer."""
     return Refusal(502, "upstream_unreachable", f"{model} did not answer: {text}")
+
+
+def circle(model: str) -> Refusal:
+    """Say that a request has come back to where it was."""
+    text = f"cannot ask for {model}: the request came here through peers; they lead in a circle"
+    return Refusal(508, "peers_in_a_circle", text)
 
 
 def upstream_cut(model: str, text: str) -> Refusal:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import attrs
 import trio
-from trio_util import AsyncValue
 
 from swapd.config.settings import Model
 from swapd.ids import ModelId, Run, Ticket
@@ -45,13 +44,15 @@ class LoadedModel:
 class Turn:
     """One request's claim, for as long as its context lasts.
 
-    The engine decides on it; the request waits for that and watches.
+    The engine decides on it; the request waits for that.
     """
 
     ticket: Ticket
     name: str
     """What the log calls the request."""
     model: ModelId
+    loads: bool
+    """Whether the model is loaded for it."""
     revoke: Callable[[Reason], None]
     """Called at most once, if the model is taken away after it was granted."""
     opened: float
@@ -65,11 +66,10 @@ class Turn:
     """Seconds until it was granted, but for those in which its model was loaded."""
     loading: float = 0.0
     """Seconds of the wait in which its model was loaded."""
-    _place: int | None = None
-    _watched: AsyncValue[int | None] | None = None
+    place: int | None = None
+    """The position among those that wait, counted from 1; None before the first word of it."""
     _heard: trio.Event | None = None
     _decision: LoadedModel | Refused | None = None
-    # Not AsyncValues, which cost as much as a whole exchange: few requests wait to be told twice.
     _decided: trio.Event = attrs.field(factory=trio.Event)
 
     def __enter__(self) -> "Turn":
@@ -79,24 +79,15 @@ class Turn:
     def __exit__(self, *error: object) -> None:
         self._give_back(self)
 
-    @property
-    def place(self) -> AsyncValue[int | None]:
-        """The position among those that wait, counted from 1; None before the first word of it."""
-        if self._watched is None:
-            self._watched = AsyncValue(self._place)
-        return self._watched
-
     def move(self, position: int) -> None:
-        """Note the position, for whoever watches."""
-        self._place = position
-        if self._watched is not None:
-            self._watched.value = position
+        """Note the position."""
+        self.place = position
         if self._heard is not None:
             self._heard.set()
 
     async def heard(self) -> None:
         """Wait for the first word: a place in the queue, or a decision."""
-        if self._place is None and self._decision is None:
+        if self.place is None and self._decision is None:
             self._heard = trio.Event()
             await self._heard.wait()
 

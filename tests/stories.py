@@ -87,8 +87,8 @@ def ready_story(model: str, *others: str, ttl: float = 0.0) -> Story:
 # Events
 
 
-def arrived(ticket: int, model: str) -> Event:
-    return events.Arrived(Ticket(ticket), ModelId(model))
+def arrived(ticket: int, model: str, *, loads: bool = True) -> Event:
+    return events.Arrived(Ticket(ticket), ModelId(model), loads)
 
 
 def departed(ticket: int) -> Event:

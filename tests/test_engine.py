@@ -77,7 +77,7 @@ async def test_a_waiting_turn_learns_its_place(autojump_clock):
     async with running("a") as (engine, _):
         with engine.turn(A, revoke=print), engine.turn(A, revoke=print) as second:
             await wait_all_tasks_blocked()
-            assert second.place.value == 2
+            assert second.place == 2
 
 
 async def test_a_cancelled_waiter_leaves_the_queue(autojump_clock):

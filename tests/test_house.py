@@ -19,6 +19,8 @@ UNTESTED = {
     "config/kinds.py": "words; test_decode.py and the rows use them",
     "config/written_models.py": "plain keys; test_written.py goes through all of them",
     "config/written_routing.py": "plain keys; test_written.py goes through all of them",
+    "proxy/spool.py": "bodies; test_body.py reads them, and what is asked is made of them",
+    "proxy/scope.py": "three look-ups; every test of a request makes them",
     "front/inbox.py": "two queues; test_connection.py fills them",
     "front/heads.py": "what http11.py makes of them; test_http11.py compares both with h11",
     "config/draft.py": "what rules share; test_rules.py makes drafts",

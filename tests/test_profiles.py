@@ -6,7 +6,8 @@ import attrs
 import pytest
 
 from swapd.config.settings import Profile, Settings
-from swapd.profiles import NoSuchProfile, Pin, Profiles
+from swapd.profiles import NoSuchProfile, Profiles
+from swapd.proxy.paths import pinned
 
 PINS = {
     "public": "variant",
@@ -32,7 +33,7 @@ def test_no_profile_is_on_at_the_start():
     profiles = Profiles()
     assert profiles.active(SETTINGS) is None
     assert profiles.pinned("public", SETTINGS) == "public"
-    assert profiles.pinned_path("public/v1", SETTINGS) is None
+    assert profiles.pins(SETTINGS) == {}
 
 
 def test_one_profile_is_on_at_a_time():
@@ -69,7 +70,7 @@ def test_a_profile_that_a_reload_removes_is_no_longer_on():
     profiles = coding()
     assert profiles.active(Settings()) is None
     assert profiles.pinned("public", Settings()) == "public"
-    assert profiles.pinned_path("public", Settings()) is None
+    assert profiles.pins(Settings()) == {}
     assert profiles.active(SETTINGS) is not None
 
 
@@ -93,20 +94,23 @@ def test_a_name_is_replaced_once(name, served):
 @pytest.mark.parametrize(
     ("rest", "pin"),
     [
-        pytest.param("public/v1/chat/completions", Pin("public", "variant"), id="Q8-R257-begins"),
-        pytest.param("public", Pin("public", "variant"), id="equals"),
-        pytest.param("public/", Pin("public", "variant"), id="slash-at-the-end"),
-        pytest.param("author/public/v1/x", Pin("author/public", "real"), id="Q9-R258-longest"),
-        pytest.param("author/publicity/v1", Pin("author", "other"), id="whole-segments-only"),
-        pytest.param("disabled/v1/x", Pin("disabled", ""), id="Q10-R259-turned-off"),
+        pytest.param("public/v1/chat/completions", ("public", "variant"), id="Q8-R257-begins"),
+        pytest.param("public", ("public", "variant"), id="equals"),
+        pytest.param("public/", ("public", "variant"), id="slash-at-the-end"),
+        pytest.param("author/public/v1/x", ("author/public", "real"), id="Q9-R258-longest"),
+        pytest.param("author/publicity/v1", ("author", "other"), id="whole-segments-only"),
+        pytest.param("disabled/v1/x", ("disabled", ""), id="Q10-R259-turned-off"),
         pytest.param("elsewhere/v1/public", None, id="Q11-R260-not-pinned"),
         pytest.param("publicity", None, id="no-parts-of-a-segment"),
         pytest.param("", None, id="nothing-at-all"),
+        pytest.param("/disabled/v1/x", ("disabled", ""), id="not-evaded-by-a-slash"),
+        pytest.param("%2Fauthor//public/x", ("author/public", "real"), id="nor-by-two"),
     ],
 )
 def test_a_path_is_pinned_by_the_longest_name_that_it_begins_with(rest, pin):
     """Ids hold slashes, so one pin may be the beginning of another."""
-    assert coding().pinned_path(rest, SETTINGS) == pin
+    found = pinned(coding().pins(SETTINGS), rest.encode())
+    assert (found and (found.name, found.target)) == pin
 
 
 def test_a_change_is_logged_once(caplog):

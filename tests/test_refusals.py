@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from swapd.schedule.reasons import (
     Cause,
     LoadFailed,
     ModelUnloaded,
+    NotLoaded,
     QueueFull,
     ShuttingDown,
     Unkillable,
@@ -73,6 +75,7 @@ def test_the_table_of_errors_is_in_the_order_of_the_statuses():
         (BackingOff(A, KILLED), 503, "back_off", "left alone: killed by SIGKILL"),
         (Unkillable(A, "process 7 survived"), 503, "model_failed", "a will not die: process 7"),
         (ModelUnloaded(A), 503, "model_unloaded", "a was unloaded"),
+        (NotLoaded(A), 409, "conflict", "a is not loaded"),
         (ShuttingDown(), 503, "shutting_down", "shutting down"),
         (Cancelled(), 503, "cancelled", "somebody cancelled"),
     ],
@@ -151,3 +154,10 @@ def test_retry_after_is_left_out_where_waiting_does_not_help():
 def test_a_wrong_method_is_told_the_right_one():
     """RFC 9110 wants it in a header, too."""
     assert ("Allow", "GET, HEAD") in refusals.method_not_allowed("PUT", "GET, HEAD").headers()
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: f"{error.status} {error.code}")
+def test_the_readme_lists_what_a_request_may_meet(error):
+    """Whoever gets an error looks it up there."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert f"| {error.status} `{error.code}` |" in readme

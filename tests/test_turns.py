@@ -15,7 +15,7 @@ from tests import stories
 
 def turn(*, take_back: Callable[[Turn], None] = print) -> Turn:
     claim, give_back = print, print
-    return Turn(Ticket(1), "r-1", ModelId("a"), print, 0.0, claim, take_back, give_back)
+    return Turn(Ticket(1), "r-1", ModelId("a"), True, print, 0.0, claim, take_back, give_back)
 
 
 def loaded(*, started: float = 0.0, ready: float | None = None) -> LoadedModel:
@@ -81,15 +81,13 @@ async def test_a_claim_on_a_model_that_lives_on_stays(autojump_clock):
     assert await claim.granted() is granted
 
 
-async def test_the_place_is_told_to_whoever_watches_since_whenever():
-    """Watching from the start, or from later on."""
-    early, late = turn(), turn()
-    watched = early.place
-    assert watched.value is None
-    early.move(2)
-    assert watched.value == 2
-    late.move(3)
-    assert late.place.value == 3
+def test_the_place_is_the_last_that_was_told():
+    """And none before the scheduler's first word."""
+    claim = turn()
+    assert claim.place is None
+    claim.move(3)
+    claim.move(2)
+    assert claim.place == 2
 
 
 async def test_the_first_word_is_a_place_or_a_decision(autojump_clock):

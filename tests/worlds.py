@@ -11,6 +11,7 @@ operators unload, and edit the configuration. After every event these must hold:
 * a reload stops neither an unchanged run nor one that serves;
 * a run that nobody wants has a timer of its `ttl`; one of another turn or `ttl` does nothing;
 * nobody waits for a model that is not configured;
+* no model is started for a request that loads nothing, and none such waits for one that goes;
 * when everybody behaves again the queue drains, and every unload order is answered once.
 """
 
@@ -62,6 +63,7 @@ class Kind(Enum):
 
     ARRIVE = "arrive"
     ARRIVE_UNKNOWN = "arrive unknown"
+    ARRIVE_MODESTLY = "arrive, but load nothing"
     FINISH = "finish the oldest served"
     LEAVE = "leave"
     RETURN = "return, because the model has died"
@@ -134,6 +136,7 @@ class World:
     departed: set[Ticket] = attrs.field(factory=set)
     revoked: set[Ticket] = attrs.field(factory=set)
     models: dict[Ticket, ModelId] = attrs.field(factory=dict)
+    modest: set[Ticket] = attrs.field(factory=set)
     processes: dict[Run, Process] = attrs.field(factory=dict)
     timers: list[IdleElapsed | BackOffElapsed] = attrs.field(factory=list)
     idle: dict[IdleElapsed, float] = attrs.field(factory=dict)
@@ -158,6 +161,8 @@ class World:
                 self.arrive(ModelId(MODELS[act.pick % len(MODELS)]))
             case Kind.ARRIVE_UNKNOWN:
                 self.arrive(ModelId("ghost"))
+            case Kind.ARRIVE_MODESTLY:
+                self.arrive(ModelId(MODELS[act.pick % len(MODELS)]), loads=False)
             case Kind.FINISH:
                 if self.served:
                     self.depart(next(iter(self.served)))
@@ -188,11 +193,13 @@ class World:
             case _:
                 assert_never(act.kind)
 
-    def arrive(self, model: ModelId) -> None:
+    def arrive(self, model: ModelId, *, loads: bool = True) -> None:
         self.tickets += 1
         ticket = Ticket(self.tickets)
         self.waiting[ticket] = self.models[ticket] = model
-        first = self.tell(Arrived(ticket, model))[0]
+        if not loads:
+            self.modest.add(ticket)
+        first = self.tell(Arrived(ticket, model, loads))[0]
         assert isinstance(first, Reject | Place | Grant)
         assert first.ticket == ticket
 
@@ -285,6 +292,11 @@ class World:
         assert len(self.served) <= 1, f"two at a time: {self.served}"
         assert len(self.processes) <= 1, f"two models: {self.processes}"
         assert set(self.waiting.values()) <= self.settings.models.keys()
+        for ticket in self.modest & self.waiting.keys():
+            assert any(
+                process.model == self.waiting[ticket] and process.ready and not self.stale(process)
+                for process in self.processes.values()
+            )
         for run, process in self.processes.items():
             if run not in self.served.values() and not process.ending:
                 self.check_unused(run, process)
@@ -306,6 +318,9 @@ class World:
                 self.revoked.add(ticket)
             case StartModel(model, run):
                 assert not self.processes, f"{model} started on top of {self.processes}"
+                assert next(iter(self.waiting)) not in self.modest, (
+                    f"{model} for one who loads none"
+                )
                 assert run == self.runs + 1
                 self.runs = run
                 self.processes[run] = Process(self.settings.models[model])

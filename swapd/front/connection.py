@@ -216,9 +216,11 @@ class Connection:
         try:
             sent = 0 if self._sending.locked() else self._peer.send_now(data)
             if sent < len(data):
-                async with self._sending:
-                    # A cancelled request must not leave half a chunk. Bounded by STALLED_READER.
-                    with trio.CancelScope(shield=not self._tunnelling):
+                whole = not self._tunnelling
+                # A cancelled request must not leave half a chunk. Bounded by STALLED_READER.
+                with trio.CancelScope(shield=whole and sent > 0) as begun:
+                    async with self._sending:
+                        begun.shield = whole
                         await self._send_patiently(memoryview(data)[sent:])
         except trio.ClosedResourceError as cut:
             raise trio.BrokenResourceError("the connection was cut") from cut
@@ -243,7 +245,7 @@ class Connection:
         try:
             await self._app(scope, inbox.receive, send)
         except Exception:
-            log.exception("answering %s failed", scope["path"])
+            log.exception("answering %r failed", scope["path"])
         if self._tunnelling:
             return self.end()
         inbox.close()

@@ -42,7 +42,7 @@ class Gateway:
         raw = scope["raw_path"]
         if scope["method"] == "OPTIONS":
             await _allow(scope, send)  # 1
-        elif route := find(scope["path"]):
+        elif (route := find(scope["path"])) and b"%2f" not in raw.lower():
             await self.plane(scope, receive, send, route)  # 2
         elif raw.startswith(_UPSTREAM):
             await self.passthrough.upstream(scope, receive, send)  # 2

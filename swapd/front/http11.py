@@ -163,6 +163,8 @@ class Http11:
         if not self._second.agrees(event):
             raise h11.RemoteProtocolError("this could be read in two ways", error_status_hint=400)
         if isinstance(event, h11.Request):
+            if event.method == b"CONNECT":  # h11 would take our answer for a tunnel's beginning.
+                raise h11.RemoteProtocolError("no tunnels here", error_status_hint=400)
             self.upgrade = upgrade_of(event)
             fields = [(name, name.lower(), value) for name, value in event.headers.raw_items()]
             kept = Headers([field for field in fields if field[1] != b"upgrade"])

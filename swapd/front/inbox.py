@@ -1,4 +1,6 @@
-"""What goes from a connection to the application without going round trio's scheduler."""
+"""What goes from a connection to the application without going round trio's scheduler, and who
+reads on meanwhile.
+"""
 
 from collections import deque
 from collections.abc import Awaitable, Callable

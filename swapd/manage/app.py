@@ -22,7 +22,7 @@ from swapd.loads import Loads
 from swapd.manage import config, models, openapi, pages, requests
 from swapd.manage import profiles as profile_pages
 from swapd.manage.replies import as_json, refused
-from swapd.manage.told import Told, tells
+from swapd.manage.told import Told, is_open, tells
 from swapd.profiles import Profiles
 from swapd.reload import Reloader
 
@@ -35,10 +35,6 @@ class _Id(BaseConverter):
 
     regex = ".+"
     part_isolating = False
-
-
-# Whoever only asks whether we are there, or where the web page is, needs no key.
-OPEN = {"pages.health", "pages.home", "pages.upstream"}
 
 
 def make_app(
@@ -72,7 +68,9 @@ def make_app(
     @app.before_request
     async def ask_for_a_key() -> Response | None:
         # What is not there is said to everybody, as llama-swap does.
-        if request.routing_exception is not None or request.endpoint in OPEN:
+        if request.routing_exception is not None or request.endpoint is None:
+            return None
+        if is_open(app.view_functions[request.endpoint]):
             return None
         if keys_of(engine.settings.api_keys).admit(request.scope["headers"]):
             return None
@@ -94,7 +92,7 @@ def make_app(
 
     @app.errorhandler(Exception)
     async def on_bug(error: Exception) -> Response:
-        app.logger.error("answering %s failed", request.path, exc_info=error)
+        app.logger.error("answering %r failed", request.path, exc_info=error)
         return refused(refusals.internal_error())
 
     return app

@@ -13,7 +13,7 @@ from swapd.config.settings import Model, Settings
 from swapd.engine import Engine
 from swapd.ids import ModelId
 from swapd.manage.listing import records
-from swapd.manage.replies import plain, refused
+from swapd.manage.replies import done, plain, refused
 from swapd.manage.told import TEXT, Told, tells
 from swapd.profiles import Profiles
 from swapd.reload import Reloader
@@ -64,7 +64,7 @@ def blueprint(engine: Engine, profiles: Profiles, *, reloader: Reloader) -> Blue
     @tells(Told(errors=("model_failed",)))
     async def unload_all() -> Response:
         """Unload everything; answer when it is gone."""
-        return await _unload(engine, Response('{"msg":"ok"}\n', content_type="application/json"))
+        return await _unload(engine, done())
 
     @pages.post("/api/models/unload/<id:name>")
     @tells(Told(kind=TEXT, errors=("model_not_found", "model_failed")))

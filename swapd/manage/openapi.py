@@ -22,7 +22,7 @@ Schema = dict[str, Any]
 OF_MODELS = (
     *("model_not_found", "body_too_large", "upload_failed", "queue_full"),
     *("load_failed", "upstream_unreachable", "upstream_cut", "back_off", "model_unloaded"),
-    *("model_failed", "cancelled", "shutting_down", "service_unavailable"),
+    *("model_failed", "cancelled", "shutting_down", "service_unavailable", "peers_in_a_circle"),
 )
 
 # What can become of any request at all.

@@ -21,6 +21,11 @@ def as_json(value: object, *, status: int = 200) -> Response:
     return Response(text, status=status, content_type="application/json")
 
 
+def done() -> Response:
+    """Answer that it is done, as llama-swap does."""
+    return Response('{"msg":"ok"}\n', content_type="application/json")
+
+
 def plain(text: str) -> Response:
     """Answer with a line for people."""
     return Response(text, content_type="text/plain; charset=utf-8")

@@ -1,15 +1,19 @@
 """What is under way: cancelling it, and loading models without a request for them."""
 
+import logging
+
 from quart import Blueprint, Response
 
 from swapd import refusals
 from swapd.engine import Engine
 from swapd.flights import Flights
 from swapd.loads import Loads
-from swapd.manage.replies import as_json, refused
+from swapd.manage.replies import as_json, done, refused
 from swapd.manage.switches import only_switch
 from swapd.manage.told import Told, tells
 from swapd.schedule.reasons import Cancelled
+
+log = logging.getLogger(__name__)
 
 LOADING = Told(
     (200, 202),
@@ -32,8 +36,9 @@ def blueprint(engine: Engine, flights: Flights, loads: Loads) -> Blueprint:
         flight = flights.find(name)
         if flight is None:
             return refused(refusals.no_such_request(name))
+        log.info("cancelling request %s", name)
         flight.end(Cancelled())
-        return as_json({"msg": "ok"})
+        return done()
 
     @pages.post("/api/models/load/<id:name>")
     @tells(LOADING)

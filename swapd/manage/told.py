@@ -44,6 +44,12 @@ def tells(told: Told) -> Callable[[View], View]:
     return mark
 
 
+def is_open(view: Callable[..., Any]) -> bool:
+    """Tell whether a page wants no key; one without any words does."""
+    told: Told = getattr(view, _NAME, Told())
+    return told.open
+
+
 def told_by(view: Callable[..., Any]) -> Told:
     """Answer with a page's words; raises AttributeError for a page without any."""
     told: Told = getattr(view, _NAME)

@@ -49,6 +49,10 @@ class Life(Protocol):
         """Something of it survived SIGKILL; `gone` waits until it is gone after all."""
 
 
+Supervise = Callable[[Model, Life], Awaitable[None]]
+"""One run of one model: returns, or is cancelled, when it is verified gone."""
+
+
 @attrs.frozen
 class Supervisor:
     """What a run needs of the world; called with a model, it lives one run of it."""

@@ -10,32 +10,24 @@ Where the model stands, and in which order that counts, is llama-swap's.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from enum import Enum
-from typing import Any
 
 import attrs
-import trio
 
 from swapd import refusals
 from swapd.config.settings import Filters
-from swapd.envelope import Refusal
 from swapd.proxy import filters, naming, query
-from swapd.proxy.body import BadUpload, Body, Receive, Spliced, Spooled, read_body, replaced
+from swapd.proxy.body import BadUpload, Receive, Unusable, read_body
 from swapd.proxy.forms import BadForm, FormScanner, boundary_of
+from swapd.proxy.scope import Scope, announced
+from swapd.proxy.spool import Body, NotKept, Spliced, close, kept, replaced, whole
 
 JSON = b"application/json"
 MULTIPART = b"multipart/form-data"
 URLENCODED = b"application/x-www-form-urlencoded"
 
 NOTHING = Filters()
-
-
-class Unusable(Exception):
-    """The request cannot be served as it is, for this reason."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
 
 
 class Kind(Enum):
@@ -45,7 +37,7 @@ class Kind(Enum):
     FORM = 'the form has no field "model"'
     URLENCODED = 'neither the form nor the query has "model"'
     QUERY = 'neither is the body a JSON object or a form, nor does the query have "model"'
-    PATH = "it is not in the path"
+    PATH = "the path has no model"
 
 
 @attrs.frozen
@@ -64,7 +56,10 @@ class Asked:
     """Where in a multipart body the model stands."""
 
     async def renamed(self, name: str) -> tuple[Body | Spliced, bytes]:
-        """Answer with body and query that call the model so; every other byte stays."""
+        """Answer with body and query that call the model so; every other byte stays.
+
+        What comes out is closed instead of the body that was asked with. Raises `Unusable`.
+        """
         match self.kind:
             case Kind.JSON:
                 return await self.filtered(NOTHING, name=name), self.query
@@ -72,79 +67,90 @@ class Asked:
                 body = replaced(self.body, self.places, name.encode())
                 return body, query.replace(self.query, "model", name)
             case Kind.URLENCODED:
-                form = query.replace(await whole(self.body), "model", name)
-                return form, query.replace(self.query, "model", name)
+                form = query.replace(await _whole(self.body), "model", name)
+                return await self._kept(form), query.replace(self.query, "model", name)
             case _:
                 return self.body, query.replace(self.query, "model", name)
 
     async def filtered(self, changes: Filters, *, name: str | None, asked: str = "") -> Body:
         """Answer with the JSON body after these changes, the model called `name` if not None.
 
-        `asked` is the name that some changes are meant for. A body without any stays what it is.
+        `asked` is the name that some changes are meant for. A body without any stays what it is;
+        another is closed instead of it. Raises `Unusable`.
         """
         if name is None and changes == NOTHING:
             return self.body
-        body = await whole(self.body)
+        body = await _whole(self.body)
         try:
             changed = filters.rewritten(body, asked=asked, model=name, filters=changes)
         except naming.BadBody as bad:
             raise Unusable(refusals.invalid_request(str(bad))) from bad
-        return self.body if changed is body else changed
+        return self.body if changed is body else await self._kept(changed)
+
+    async def _kept(self, changed: bytes) -> Body:
+        try:
+            body = await kept(changed)
+        except NotKept as trouble:
+            raise Unusable(refusals.upload_failed(str(trouble))) from trouble
+        close(self.body)
+        return body
 
 
-async def read_asked(scope: Any, receive: Receive, limit: int) -> Asked:
+async def read_asked(scope: Scope, receive: Receive, limit: int) -> Asked:
     """Read a request; raises `Unusable`, `BadUpload` or `ClientGone`."""
-    asked_query = scope["query_string"]
     if scope["method"] in ("GET", "HEAD"):
-        return _in_query(b"", asked_query)  # 5
+        body = await read_body(receive, limit, announced=announced(scope))
+        return _in_query(body, scope["query_string"])  # 5
     declared = _declared(scope)
     sniffer = _Sniffer(declared)
+    with ExitStack() as unread:
+        try:
+            body = await read_body(receive, limit, announced=announced(scope), tap=sniffer)
+            unread.callback(close, body)
+        except BadForm as bad:
+            raise BadUpload(refusals.invalid_request(str(bad))) from bad
+        try:
+            asked = await _read(body, declared, sniffer, scope["query_string"])
+        except (naming.BadBody, BadForm) as bad:
+            raise Unusable(refusals.invalid_request(str(bad))) from bad
+        unread.pop_all()
+        return asked
+
+
+async def read_below(scope: Scope, receive: Receive, limit: int) -> Asked:
+    """Read a request whose model stands in its path; what else it says is taken as it is.
+
+    Raises `Unusable`, `BadUpload` or `ClientGone`.
+    """
+    sniffer = _Sniffer(b"")
+    body = await read_body(receive, limit, announced=announced(scope), tap=sniffer)
+    asked = Asked(Kind.PATH, "", False, body, scope["query_string"])
+    if not sniffer.json:
+        return asked
+    with ExitStack() as unread:
+        unread.callback(close, body)
+        # What is no JSON after all is none of our business here.
+        with suppress(naming.BadBody):
+            asked = _in_json(await _whole(body), body, scope["query_string"], JSON)
+        unread.pop_all()
+        return asked
+
+
+async def _whole(body: Body) -> bytes:
     try:
-        body = await read_body(receive, limit, announced=announced(scope), tap=sniffer)
-    except BadForm as bad:
-        raise BadUpload(refusals.invalid_request(str(bad))) from bad
-    try:
-        if sniffer.json or JSON in declared.lower():
-            return _in_json(await whole(body), body, asked_query, declared)  # 1, 2
-        if sniffer.form is not None:
-            return _in_form(sniffer.form, body, asked_query)  # 3
-        if URLENCODED in declared.lower():
-            return _urlencoded(await whole(body), body, asked_query)  # 4
-        return _in_query(body, asked_query)  # 5
-    except (naming.BadBody, BadForm) as bad:
-        close(body)
-        raise Unusable(refusals.invalid_request(str(bad))) from bad
-    except BadUpload as bad:
-        close(body)
-        raise Unusable(bad.refusal) from bad  # It has been read; nothing is on its way any more.
-    except trio.Cancelled:
-        close(body)
-        raise
+        return await whole(body)
+    except NotKept as trouble:
+        raise Unusable(refusals.upload_failed(str(trouble))) from trouble
 
 
-def close(body: object) -> None:
-    """Let go of a body's file, if it has one."""
-    if isinstance(body, Spooled | Spliced):
-        body.close()
-
-
-def header(scope: Any, wanted: bytes) -> bytes | None:
-    """Answer with the first value of a header."""
-    for name, value in scope["headers"]:
-        if name.lower() == wanted:
-            return bytes(value)
-    return None
-
-
-def announced(scope: Any) -> int | None:
-    """Answer with the Content-Length that the client announced, if it did."""
-    length = header(scope, b"content-length")
-    return None if length is None else int(length)
-
-
-async def whole(body: Body) -> bytes:
-    """Answer with a body in one piece."""
-    return body if isinstance(body, bytes) else await body.whole()
+async def _read(body: Body, declared: bytes, sniffer: "_Sniffer", asked_query: bytes) -> Asked:
+    if sniffer.json or JSON in declared.lower():
+        return _in_json(await _whole(body), body, asked_query, declared)  # 1, 2
+    if sniffer.form is not None:
+        return _in_form(sniffer.form, body, asked_query)  # 3
+    if URLENCODED in declared.lower():
+        return _urlencoded(await _whole(body), body, asked_query)  # 4
+    return _in_query(body, asked_query)  # 5
 
 
 class _Sniffer:
@@ -171,7 +177,7 @@ class _Sniffer:
             self.form = FormScanner(boundary_of(self._declared))
 
 
-def _declared(scope: Any) -> bytes:
+def _declared(scope: Scope) -> bytes:
     """Answer with the type of the body as the client declared it."""
     types = {value for name, value in scope["headers"] if name.lower() == b"content-type"}
     if len(types) > 1:

@@ -14,10 +14,10 @@ import trio
 from swapd.envelope import Reader, Refusal
 from swapd.proxy import events
 from swapd.proxy.body import Receive, discard_body
+from swapd.proxy.scope import Scope
 from swapd.wire.exchange import Answer
-from swapd.wire.headers import for_client, is_event_stream
+from swapd.wire.headers import first, for_client, is_event_stream
 
-Scope = Any
 Send = Callable[[Any], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
@@ -110,12 +110,13 @@ class ToClient:
         """Send an event, or a comment."""
         await self._body(text)
 
-    def switch(self, upstream: Answer) -> tuple[Tunnel, bytes]:
+    def switch(self, upstream: Answer, *, timing: bytes) -> tuple[Tunnel, bytes]:
         """Stop speaking HTTP; answer also with the head that tells the client so."""
         self._tunnelled = True
         lines = [b"HTTP/1.1 101 Switching Protocols", b"Connection: Upgrade"]
         lines.append(b"Upgrade: " + self.client.upgrade)
-        lines += [b"%b: %b" % header for header in self._headers(upstream)]
+        headers = [*self._headers(upstream), (b"Server-Timing", timing)]
+        lines += [b"%b: %b" % header for header in headers]
         return self.client.tunnel(), b"\r\n".join([*lines, b"", b""])
 
     async def finish(self) -> None:
@@ -150,7 +151,8 @@ class ToClient:
 
     async def say(self, status: int, headers: Headers, body: bytes = b"") -> None:
         """Send a small answer of our own."""
-        await self._start(status, [*headers, (b"Content-Length", b"%d" % len(body))])
+        named = (NAME, self.name.encode())
+        await self._start(status, [*headers, named, (b"Content-Length", b"%d" % len(body))])
         await self._body(body)
         await self._end()
 
@@ -179,8 +181,8 @@ class ToClient:
         await self._body(events.of_answer(UNUSABLE, text.encode(), self.reader))
 
     def _headers(self, upstream: Answer) -> Headers:
-        headers = for_client(upstream.headers)
-        if any(name.lower() == b"x-swapd-request" for name, _ in headers):
+        headers = for_client(upstream.headers, status=upstream.status)
+        if first(headers, NAME.lower()) is not None:
             headers = [header for header in headers if header[0].lower() != NAME.lower()]
         return [*headers, (NAME, self.name.encode())]
 
@@ -210,11 +212,8 @@ def _takes_events(upstream: Answer) -> bool:
     """Whether an event may be put into the answer: plain, and of no announced length."""
     if not is_event_stream(upstream.headers) or _compressed(upstream):
         return False
-    return all(name.lower() != b"content-length" for name, _ in upstream.headers)
+    return first(upstream.headers, b"content-length") is None
 
 
 def _compressed(upstream: Answer) -> bool:
-    return any(
-        name.lower() == b"content-encoding" and value.lower() != b"identity"
-        for name, value in upstream.headers
-    )
+    return first(upstream.headers, b"content-encoding") not in (None, b"identity")

@@ -4,6 +4,7 @@ Rule 1: without a key nothing is read and nothing found out.
 Rule 2: whoever is refused gets to read why, also while they are still sending.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import attrs
@@ -11,11 +12,13 @@ import attrs
 from swapd import refusals
 from swapd.auth import keys_of
 from swapd.engine import Engine
-from swapd.envelope import Reader
+from swapd.envelope import Reader, Refusal
 from swapd.flights import Flights
-from swapd.proxy.asked import Unusable, header
-from swapd.proxy.body import BadUpload, ClientGone, Receive
-from swapd.proxy.client import Scope, Send, ToClient
+from swapd.proxy.body import BadUpload, ClientGone, Receive, Unusable
+from swapd.proxy.client import Send, ToClient
+from swapd.proxy.scope import Scope, header
+
+log = logging.getLogger(__name__)
 
 
 @attrs.frozen
@@ -54,6 +57,14 @@ class Door:
         except ClientGone:
             pass
         except BadUpload as bad:
+            _tell(answer, bad.refusal)
             await answer.refuse_unread(bad.refusal, receive)
         except Unusable as bad:
+            _tell(answer, bad.refusal)
             await answer.refuse(bad.refusal)
+
+
+def _tell(answer: ToClient, refusal: Refusal) -> None:
+    """Tell the operator what is not the client's fault."""
+    if refusal.status >= 500:
+        log.warning("request %s: %s", answer.name, refusal.message)

@@ -97,8 +97,8 @@ class Waiting:
             with trio.move_on_after(TICK):
                 loaded = await self.turn.granted()
                 break
-            if place != self.turn.place.value:
-                place = self.turn.place.value
+            if place != self.turn.place:
+                place = self.turn.place
                 await self._text(f"\nQueue position: #{place} ")
             elif trio.current_time() - remarked >= REMARK:
                 await self._text(f"\n{self._state()} ")
@@ -129,7 +129,7 @@ class Waiting:
 
     def _state(self) -> str:
         """Say how long it has been, and what is going on."""
-        place = self.turn.place.value
+        place = self.turn.place
         if self.turn.run is not None:
             doing = f"{self.turn.model} is at work"
         elif self.phase() is Phase.STARTING:

@@ -1,11 +1,10 @@
 """A client's request as it goes on to a model or a peer."""
 
-from typing import Any
-
 import attrs
 
 from swapd.config.settings import Origin, Peer, Timeouts
-from swapd.proxy.body import Body, Spliced
+from swapd.proxy.scope import Scope, address
+from swapd.proxy.spool import Body, Spliced
 from swapd.wire.exchange import Request
 from swapd.wire.headers import for_peer, for_upstream, target, with_host
 
@@ -14,7 +13,7 @@ from swapd.wire.headers import for_peer, for_upstream, target, with_host
 class Outgoing:
     """What is asked of whichever process or peer serves it."""
 
-    scope: Any
+    scope: Scope
     path: bytes
     """Escaped as it is to be sent."""
     query: bytes
@@ -35,12 +34,13 @@ class Outgoing:
         )
         return self._request(origin, with_host(headers, origin), timeouts)
 
-    def to_peer(self, peer: Peer) -> Request:
-        """Address it to a peer."""
+    def to_peer(self, peer: Peer, *, through: str) -> Request:
+        """Address it to a peer; `through` is our name among the proxies that it came through."""
         headers = for_peer(
             self.scope["headers"],
             origin=peer.origin,
             api_key=peer.api_key,
+            through=through,
             length=self._length,
             upgrade=self.upgrade,
             content_type=self.content_type,
@@ -50,7 +50,7 @@ class Outgoing:
     @property
     def client(self) -> str | None:
         """The address that the request came from."""
-        return address_of(self.scope)
+        return address(self.scope)
 
     @property
     def _length(self) -> int:
@@ -67,9 +67,3 @@ class Outgoing:
             timeouts=timeouts,
             upgrade=self.upgrade,
         )
-
-
-def address_of(scope: Any) -> str | None:
-    """Answer with the client's address, if it has one."""
-    client = scope["client"]
-    return client[0] if client else None

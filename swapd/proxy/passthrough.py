@@ -17,14 +17,15 @@ from swapd.config.resolve import COMFYUI
 from swapd.config.settings import Model
 from swapd.ids import ModelId
 from swapd.profiles import Profiles
-from swapd.proxy import filters, naming, paths
-from swapd.proxy.asked import NOTHING, Unusable, announced, close, whole
-from swapd.proxy.body import Body, Receive, Spliced, read_body
-from swapd.proxy.client import Scope, Send, ToClient
+from swapd.proxy import paths
+from swapd.proxy.asked import NOTHING, Asked, read_below
+from swapd.proxy.body import Receive, Unusable
+from swapd.proxy.client import Send, ToClient
 from swapd.proxy.door import Door
 from swapd.proxy.outgoing import Outgoing
-from swapd.proxy.paths import Found
 from swapd.proxy.relay import Relay
+from swapd.proxy.scope import Scope
+from swapd.proxy.spool import Body, close
 
 # The patterns of a configuration are compiled once.
 _ignored = lru_cache(maxsize=2)(any_of)
@@ -51,70 +52,71 @@ class Passthrough:
         self,
         scope: Scope,
         receive: Receive,
-        serve: Callable[[Scope, Body, ToClient], Awaitable[None]],
+        serve: Callable[[Scope, Asked, ToClient], Awaitable[None]],
         answer: ToClient,
     ) -> None:
         # Also for an answer of our own: left unread, it would be the end of the connection, and
         # of an answer that has not been read yet.
-        body = await read_body(receive, self.max_body, announced=announced(scope))
+        asked = await read_below(scope, receive, self.max_body)
         try:
-            await serve(scope, body, answer)
+            await serve(scope, asked, answer)
         finally:
-            close(body)
+            close(asked.body)
 
-    async def _upstream(self, scope: Scope, body: Body, answer: ToClient) -> None:
+    async def _upstream(self, scope: Scope, asked: Asked, answer: ToClient) -> None:
         settings = self.relay.engine.settings
         raw = scope["raw_path"].removeprefix(paths.UPSTREAM.encode())
-        pin = self.profiles.pinned_path(paths.text_of(raw), settings)
+        pin = paths.pinned(self.profiles.pins(settings), raw)
         if pin is not None:
-            raw = paths.renamed(raw, pin.name, pin.target)
-        found = paths.find(settings.names, raw) if pin is None or pin.target else None
+            if not pin.target:
+                raise Unusable(refusals.turned_off(pin.name))
+            raw = paths.renamed(pin)
+        found = paths.find(settings.names, raw)
         if found is None:
-            raise Unusable(refusals.unknown_model(paths.text_of(raw)))
+            raise Unusable(refusals.no_model_in_path(paths.text_of(raw)))
         if not found.rest:
             base = paths.UPSTREAM.encode() + paths.escaped(found.name)
             return await _redirect(scope, answer, base + b"/")
         if isinstance(found.target, PeerModel):
-            named = _as_peers_call_it(body, found, found.target)
-            outgoing = self._outgoing(scope, found.rest, named, answer)
-            peer = settings.peers[found.target.peer]
-            return await self.relay.to_peer(peer, found.target, outgoing, answer)
+            peer, body = settings.peers[found.target.peer], asked.body
+            if asked.model == found.name != found.target.model:
+                # It would not know what it is called here.
+                body = await asked.filtered(NOTHING, name=found.target.model)
+            outgoing = self._outgoing(scope, found.rest, body, answer)
+            return await _closing(body, self.relay.to_peer(peer, found.target, outgoing, answer))
         model = settings.models[found.target]
-        if _ignored(settings.ignore_paths)(found.path) and not self._loaded(model.id):
-            raise Unusable(refusals.not_loaded(model.id, "path matches upstream.ignorePaths"))
-        outgoing = self._outgoing(scope, found.rest, body, answer)
+        unless = ""
+        if _ignored(settings.ignore_paths)(found.path):
+            unless = "path matches upstream.ignorePaths"
         events = False
         if route := routes.find(found.path):
             answer.reader = attrs.evolve(answer.reader, anthropic=route.anthropic)
-            events = route.events and await _wants_stream(body)
-        return await self._serve(model, outgoing, answer, events=events)
+            events = route.events and asked.stream
+        outgoing = self._outgoing(scope, found.rest, asked.body, answer)
+        return await self._serve(model, outgoing, answer, events=events, only_loaded=unless)
 
-    async def _comfyui(self, scope: Scope, body: Body, answer: ToClient) -> None:
+    async def _comfyui(self, scope: Scope, asked: Asked, answer: ToClient) -> None:
         rest = scope["raw_path"].removeprefix(paths.COMFYUI.encode())
         if not rest:
             return await _redirect(scope, answer, paths.COMFYUI.encode() + b"/")
         model = self.relay.engine.settings.models.get(ModelId(COMFYUI))
         if model is None:
             raise Unusable(refusals.no_comfyui(COMFYUI))
-        if rest != b"/" and not self._loaded(model.id):
-            raise Unusable(refusals.not_loaded(model.id, "only /comfyui/ can start it"))
-        outgoing = self._outgoing(scope, rest, body, answer)
-        return await self._serve(model, outgoing, answer, events=False)
+        unless = "" if rest == b"/" else "only /comfyui/ can start it"
+        outgoing = self._outgoing(scope, rest, asked.body, answer)
+        return await self._serve(model, outgoing, answer, events=False, only_loaded=unless)
 
     async def _serve(
-        self, model: Model, outgoing: Outgoing, answer: ToClient, *, events: bool
+        self, model: Model, outgoing: Outgoing, answer: ToClient, *, events: bool, only_loaded: str
     ) -> None:
         if outgoing.upgrade and model.ignore_websockets:
             await self.relay.past_the_queue(model, outgoing, answer)
         else:
-            await self.relay.to_model(model, outgoing, answer, events=events, lines=False)
+            await self.relay.to_model(
+                model, outgoing, answer, events=events, lines=False, only_loaded=only_loaded
+            )
 
-    def _loaded(self, model: ModelId) -> bool:
-        return self.relay.engine.loaded(model) is not None
-
-    def _outgoing(
-        self, scope: Scope, path: bytes, body: Body | Spliced, answer: ToClient
-    ) -> Outgoing:
+    def _outgoing(self, scope: Scope, path: bytes, body: Body, answer: ToClient) -> Outgoing:
         return Outgoing(scope, path, scope["query_string"], body, upgrade=answer.client.upgrade)
 
 
@@ -126,21 +128,8 @@ async def _redirect(scope: Scope, answer: ToClient, path: bytes) -> None:
     await answer.say(status, [(b"Location", location)])
 
 
-async def _wants_stream(body: Body) -> bool:
-    """Look whether the client waits for a stream, which can be kept alive; for nothing else."""
+async def _closing(body: Body, done: Awaitable[None]) -> None:
     try:
-        return naming.find(await whole(body)).stream
-    except naming.BadBody:
-        return False
-
-
-def _as_peers_call_it(body: Body, found: Found, target: PeerModel) -> Body:
-    """Have a JSON body that names the peer's model as the path does name it as the peer does."""
-    if found.name == target.model or not isinstance(body, bytes):
-        return body
-    try:
-        if naming.find(body).model == found.name:
-            return filters.rewritten(body, asked=found.name, model=target.model, filters=NOTHING)
-    except naming.BadBody:
-        pass  # It is none of our business here.
-    return body
+        await done
+    finally:
+        close(body)

@@ -4,14 +4,17 @@ Rule 1: what stands behind the name is forwarded as the client escaped it.
 Rule 2: of several names that fit the longest is meant.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
+from typing import Generic, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
 import attrs
 
 from swapd.config.names import Names, PeerModel
 from swapd.ids import ModelId
+
+Target = TypeVar("Target")
 
 UPSTREAM = "/upstream/"
 COMFYUI = "/comfyui"
@@ -21,37 +24,36 @@ _PLAIN = "/:@!$&'()*+,;=-._~"
 
 
 @attrs.frozen
-class Found:
-    """A model in a path."""
+class Found(Generic[Target]):
+    """A name in a path."""
 
     name: str
     """As it is called there."""
-    target: ModelId | PeerModel
+    target: Target
+    """What it stands for."""
     rest: bytes
     """What stands behind the name, escaped; b"" if nothing does, not even a slash."""
 
     @property
     def path(self) -> str:
-        """What its server is asked, decoded."""
+        """What the model's server is asked, decoded."""
         return text_of(self.rest) or "/"
 
 
-def find(names: Names, raw: bytes) -> Found | None:
+def find(names: Names, raw: bytes) -> Found[ModelId | PeerModel] | None:
     """Find the model in what follows `/upstream/`, which is given escaped."""
-    best: Found | None = None
-    for name, end in _prefixes(raw, _longest(names)):
-        target = names.target(name)
-        if target is not None:
-            best = Found(name, target, raw[end:])
-    return best
+    known = chain(names.ids, names.aliases, names.full, names.bare)
+    return _longest(raw, names.target, max(map(len, known), default=0))
 
 
-def renamed(raw: bytes, old: str, new: str) -> bytes:
-    """Put another name in place of the one that it begins with."""
-    for name, end in _prefixes(raw, len(old)):
-        if name == old:
-            return escaped(new) + raw[end:]
-    return raw
+def pinned(pins: Mapping[str, str], raw: bytes) -> Found[str] | None:
+    """Find the name that a profile replaces in it."""
+    return _longest(raw, pins.get, max(map(len, pins), default=0))
+
+
+def renamed(found: Found[str]) -> bytes:
+    """Put what a name stands for in its place."""
+    return escaped(found.target) + found.rest
 
 
 def escaped(name: str) -> bytes:
@@ -64,9 +66,15 @@ def text_of(raw: bytes) -> str:
     return unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
 
 
-def _longest(names: Names) -> int:
-    known = chain(names.ids, names.aliases, names.full, names.bare)
-    return max(map(len, known), default=0)
+def _longest(
+    raw: bytes, look_up: Callable[[str], Target | None], longest: int
+) -> Found[Target] | None:
+    best: Found[Target] | None = None
+    for name, end in _prefixes(raw, longest):
+        target = look_up(name)
+        if target is not None:
+            best = Found(name, target, raw[end:])
+    return best
 
 
 def _prefixes(raw: bytes, longest: int) -> Iterator[tuple[str, int]]:

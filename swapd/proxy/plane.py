@@ -14,13 +14,15 @@ from swapd import refusals
 from swapd.config.names import PeerModel
 from swapd.config.settings import Filters, Model, Settings
 from swapd.profiles import Profiles
-from swapd.proxy.asked import Asked, Kind, Unusable, close, read_asked
-from swapd.proxy.body import Body, Receive, Spliced
-from swapd.proxy.client import Scope, Send, ToClient
+from swapd.proxy.asked import Asked, Kind, read_asked
+from swapd.proxy.body import Receive, Unusable
+from swapd.proxy.client import Send, ToClient
 from swapd.proxy.door import Door
 from swapd.proxy.outgoing import Outgoing
 from swapd.proxy.relay import Relay
+from swapd.proxy.scope import Scope
 from swapd.proxy.selectors import NoTarget, Selectors
+from swapd.proxy.spool import Body, Spliced, close
 from swapd.routes import Route
 
 
@@ -49,7 +51,7 @@ class Plane:
             name = self._name(asked, settings)
             websocket = bool(answer.client.upgrade)
             with self.selectors.chosen(name, settings, websocket=websocket) as target:  # 2
-                await self._direct(asked, target, settings, scope, route, answer)
+                await self._send(scope, route, answer, asked=asked, name=target, settings=settings)
         except NoTarget as none:
             raise Unusable(refusals.no_target(name)) from none
         finally:
@@ -60,18 +62,18 @@ class Plane:
             raise Unusable(refusals.no_model(asked.kind.value))  # 1
         name = self.profiles.pinned(asked.model, settings)
         if not name:
-            why = f'the active profile turns "{asked.model}" off'
-            raise Unusable(refusals.no_model(why))  # 1
+            raise Unusable(refusals.turned_off(asked.model))  # 1
         return name
 
-    async def _direct(
+    async def _send(
         self,
-        asked: Asked,
-        name: str,
-        settings: Settings,
         scope: Scope,
         route: Route,
         answer: ToClient,
+        *,
+        asked: Asked,
+        name: str,
+        settings: Settings,
     ) -> None:
         target = settings.names.target(name)
         if target is None:
@@ -82,23 +84,26 @@ class Plane:
         else:
             model = settings.models[target]
             changes, called = model.filters, _called(model, asked, name)
-        body, query = await _rewritten(asked, called, changes, name)
-        outgoing = Outgoing(
-            scope,
-            route.forwarded.encode(),
-            query,
-            body,
-            upgrade=answer.client.upgrade,
-            content_type=asked.content_type,
-        )
-        if isinstance(target, PeerModel):
-            await self.relay.to_peer(peer, target, outgoing, answer)  # 4
-        elif outgoing.upgrade and model.ignore_websockets:
-            await self.relay.past_the_queue(model, outgoing, answer)  # 3
-        else:
-            events = asked.stream and route.events
-            lines = route.loading_state and model.send_loading_state
-            await self.relay.to_model(model, outgoing, answer, events=events, lines=lines)  # 3
+        body, query = await _rewritten(asked, changes, name=name, called=called)
+        try:
+            outgoing = Outgoing(
+                scope,
+                route.forwarded.encode(),
+                query,
+                body,
+                upgrade=answer.client.upgrade,
+                content_type=asked.content_type,
+            )
+            if isinstance(target, PeerModel):
+                await self.relay.to_peer(peer, target, outgoing, answer)  # 4
+            elif outgoing.upgrade and model.ignore_websockets:
+                await self.relay.past_the_queue(model, outgoing, answer)  # 3
+            else:
+                events = asked.stream and route.events
+                lines = route.loading_state and model.send_loading_state
+                await self.relay.to_model(model, outgoing, answer, events=events, lines=lines)  # 3
+        finally:
+            close(body)
 
 
 def _called(model: Model, asked: Asked, name: str) -> str:
@@ -108,7 +113,7 @@ def _called(model: Model, asked: Asked, name: str) -> str:
 
 
 async def _rewritten(
-    asked: Asked, called: str, changes: Filters, name: str
+    asked: Asked, changes: Filters, *, name: str, called: str
 ) -> tuple[Body | Spliced, bytes]:
     new = called if called != asked.model else None
     if asked.kind is Kind.JSON:

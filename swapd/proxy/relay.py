@@ -12,6 +12,7 @@ A decision tree, its branches numbered in the code too:
 6. the client leaves: its connection's scope is cancelled, and everything here with it.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -30,9 +31,22 @@ from swapd.proxy.loading import Waiting
 from swapd.proxy.outgoing import Outgoing
 from swapd.proxy.peers import Peers
 from swapd.proxy.sockets import splice
-from swapd.schedule.reasons import ShuttingDown
+from swapd.schedule.reasons import NotLoaded, ShuttingDown
 from swapd.turns import Refused, Turn
-from swapd.wire.exchange import Answer, UploadLost, UpstreamCut, UpstreamGone, UpstreamUnreached
+from swapd.wire.exchange import (
+    Answer,
+    Request,
+    UploadLost,
+    UpstreamCut,
+    UpstreamGone,
+    UpstreamUnreached,
+)
+from swapd.wire.pool import Pool
+
+log = logging.getLogger(__name__)
+
+# What only we know of, and so have to tell.
+FAILURES = frozenset(("upstream_unreachable", "upstream_cut", "upload_failed"))
 
 
 @attrs.define
@@ -44,82 +58,93 @@ class Relay:
     peers: Peers
 
     async def to_model(
-        self, model: Model, asked: Outgoing, answer: ToClient, *, events: bool, lines: bool
+        self,
+        model: Model,
+        outgoing: Outgoing,
+        answer: ToClient,
+        *,
+        events: bool,
+        lines: bool,
+        only_loaded: str = "",
     ) -> None:
         """Have a request wait for its turn and answered.
 
         `events` says that the client takes events while it waits, `lines` that it wants to see
-        the loading in them.
+        the loading in them; `only_loaded`, if not empty, why no model is loaded for it.
         """
 
         async def in_turn(flight: Flight) -> None:
-            with self.engine.turn(model.id, revoke=flight.end, name=flight.id) as turn:
+            with self.engine.turn(
+                model.id, revoke=flight.end, name=flight.id, loads=not only_loaded
+            ) as turn:
                 phase = partial(self.engine.phase, model.id)
                 waiting = Waiting(answer, turn, phase, lines) if events else None
                 try:
-                    await _exchange(turn, model, asked, answer, waiting)
+                    await _exchange(turn, model, outgoing, answer, waiting)
                 except UpstreamUnreached:
                     # Once: a model that dies whenever it is ready must not hold up the queue.
                     if not await turn.again():
                         raise
-                    await _exchange(turn, model, asked, answer, waiting)
+                    await _exchange(turn, model, outgoing, answer, waiting)
 
-        await self._serve(model.id, asked, answer, in_turn)
+        await self._serve(model.id, outgoing, answer, in_turn, only_loaded=only_loaded)
 
-    async def past_the_queue(self, model: Model, asked: Outgoing, answer: ToClient) -> None:
+    async def past_the_queue(self, model: Model, outgoing: Outgoing, answer: ToClient) -> None:
         """Have a request answered by a model that is loaded, or refused; it counts for nothing."""
         loaded = self.engine.loaded(model.id)
         if loaded is None:
             why = "ignored websocket requests cannot start it"
             return await answer.refuse(refusals.not_loaded(model.id, why))
 
-        async def at_once(flight: Flight) -> None:
-            request = asked.to_model(loaded.model.origin, model.timeouts, identity=False)
-            began = trio.current_time()
-            async with loaded.pool.exchange(request) as upstream:
-                await _pass_on(upstream, answer, began)
-
-        return await self._serve(model.id, asked, answer, at_once)
+        request = outgoing.to_model(loaded.model.origin, model.timeouts, identity=False)
+        at_once = partial(_at_once, loaded.pool, request, answer)
+        return await self._serve(model.id, outgoing, answer, at_once)
 
     async def to_peer(
-        self, peer: Peer, model: PeerModel, asked: Outgoing, answer: ToClient
+        self, peer: Peer, model: PeerModel, outgoing: Outgoing, answer: ToClient
     ) -> None:
         """Have a request answered by a peer; nobody waits for a turn there."""
         if self.engine.stopping:
             return await answer.refuse(refusals.of_reason(ShuttingDown()))
+        if self.peers.circle(outgoing.scope["headers"]):
+            return await answer.refuse(refusals.circle(model.full_name))
 
-        async def at_once(flight: Flight) -> None:
-            began = trio.current_time()
-            async with self.peers.pool(peer).exchange(asked.to_peer(peer)) as upstream:
-                await _pass_on(upstream, answer, began)
-
-        return await self._serve(model.full_name, asked, answer, at_once)
+        pool = self.peers.pool(peer, self.engine.settings.peers)
+        at_once = partial(_at_once, pool, outgoing.to_peer(peer, through=self.peers.name), answer)
+        return await self._serve(model.full_name, outgoing, answer, at_once)
 
     async def _serve(
         self,
         model: str,
-        asked: Outgoing,
+        outgoing: Outgoing,
         answer: ToClient,
         carry_out: Callable[[Flight], Awaitable[None]],
+        *,
+        only_loaded: str = "",
     ) -> None:
         refusal: Refusal | None = None
         with self.flights.open(
             answer.name,
-            method=asked.scope["method"],
-            path=asked.scope["path"],
-            client=asked.client,
+            method=outgoing.scope["method"],
+            path=outgoing.scope["path"],
+            client=outgoing.client,
             model=model,
         ) as flight:
             try:
                 await carry_out(flight)
             except Refused as refused:
                 refusal = refusals.of_reason(refused.reason, refused.retry_after)  # 1
+                if isinstance(refused.reason, NotLoaded):
+                    refusal = refusals.not_loaded(model, only_loaded)  # 1
             except UpstreamGone as gone:
                 refusal = refusals.upstream_unreachable(model, str(gone))  # 2
             except UpstreamCut as cut:
                 refusal = refusals.upstream_cut(model, str(cut))  # 5
             except UploadLost as lost:
-                refusal = refusals.upload_failed(str(lost))  # 5
+                refusal = refusals.upload_failed(str(lost.__cause__ or lost))  # 5
+            # What the scheduler refuses or ends, and the API, has been told by them.
+            if refusal is not None and refusal.code in FAILURES:
+                log.warning("request %s: %s", answer.name, refusal.message)
         if flight.cut is not None:
             refusal = refusals.of_reason(flight.cut)  # 5
         if refusal is not None:
@@ -128,12 +153,18 @@ class Relay:
             await answer.finish()
 
 
+async def _at_once(pool: Pool, request: Request, answer: ToClient, flight: Flight) -> None:
+    began = trio.current_time()
+    async with pool.exchange(request) as upstream:
+        await _pass_on(upstream, answer, began)
+
+
 async def _exchange(
-    turn: Turn, model: Model, asked: Outgoing, answer: ToClient, waiting: Waiting | None
+    turn: Turn, model: Model, outgoing: Outgoing, answer: ToClient, waiting: Waiting | None
 ) -> None:
     loaded = await (turn.granted() if waiting is None else waiting.granted())
     # Not sent to where the model was when it was asked for: meanwhile a reload may have moved it.
-    request = asked.to_model(loaded.model.origin, model.timeouts, identity=answer.begun)
+    request = outgoing.to_model(loaded.model.origin, model.timeouts, identity=answer.begun)
     began = trio.current_time()
     exchange = loaded.pool.exchange(request)
     if waiting is None or not answer.begun:
@@ -148,15 +179,14 @@ async def _exchange(
 async def _pass_on(
     upstream: Answer, answer: ToClient, began: float, turn: Turn | None = None
 ) -> None:
-    if upstream.status == 101:
-        client, head = answer.switch(upstream)
-        await splice(client, head, upstream)  # 4
-        return
     queued, loading = (turn.queued, turn.loading) if turn is not None else (0.0, 0.0)
     answered = trio.current_time() - began
     # In milliseconds, as that header wants.
-    await answer.pass_on(  # 3
-        upstream,
-        timing=b"queue;dur=%.1f, load;dur=%.1f, model;dur=%.1f"
-        % (queued * 1000, loading * 1000, answered * 1000),
+    timing = b"queue;dur=%.1f, load;dur=%.1f, model;dur=%.1f" % (
+        *(queued * 1000, loading * 1000, answered * 1000),
     )
+    if upstream.status == 101:
+        client, head = answer.switch(upstream, timing=timing)
+        await splice(client, head, upstream)  # 4
+    else:
+        await answer.pass_on(upstream, timing=timing)  # 3

@@ -80,6 +80,8 @@ class Desk:
 
     waiting: dict[Ticket, ModelId] = attrs.field(factory=dict)
     """In order of arrival."""
+    modest: set[Ticket] = attrs.field(factory=set)
+    """Those that no model is loaded for."""
     granted: dict[Ticket, Run] = attrs.field(factory=dict)
     revoked: set[Ticket] = attrs.field(factory=set)
     """Those of `granted` that were told to end."""
@@ -160,6 +162,7 @@ class Desk:
         self.waiting.pop(ticket, None)
         self.granted.pop(ticket, None)
         self.revoked.discard(ticket)
+        self.modest.discard(ticket)
 
     def broke(self, facts: RunFacts, cause: Cause) -> FailureFacts | None:
         """Note that the run ends by itself; answer with its failures if it never got ready."""

@@ -13,6 +13,8 @@ class Arrived:
 
     ticket: Ticket
     model: ModelId
+    loads: bool = True
+    """Whether it is worth loading the model for."""
 
 
 @attrs.frozen

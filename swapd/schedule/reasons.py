@@ -63,6 +63,13 @@ class ModelUnloaded:
 
 
 @attrs.frozen
+class NotLoaded:
+    """The model is not loaded, and the request is none that it is loaded for."""
+
+    model: ModelId
+
+
+@attrs.frozen
 class ShuttingDown:
     """The daemon is going away and starts nothing new."""
 
@@ -79,6 +86,7 @@ Reason = (
     | BackingOff
     | Unkillable
     | ModelUnloaded
+    | NotLoaded
     | ShuttingDown
     | Cancelled
 )

@@ -1,6 +1,6 @@
 """Strictly one after the other: exact arrival order, one request at a time, one model in memory.
 
-The rules S1 to S16 are the ones of `DESIGN.md`. After every event the whole desk is looked at
+The rules S1 to S17 are the ones of `DESIGN.md`. After every event the whole desk is looked at
 again and the next steps follow from what is true now; there is no record of a swap in progress
 that could go stale, and no wake-up that could be missed.
 
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from swapd.config.settings import Settings
-from swapd.ids import ModelId, Order, Run
+from swapd.ids import ModelId, Order, Run, Ticket
 from swapd.schedule.desk import Desk, RunFacts
 from swapd.schedule.effects import (
     ArmBackOff,
@@ -54,6 +54,7 @@ from swapd.schedule.reasons import (
     Cause,
     LoadFailed,
     ModelUnloaded,
+    NotLoaded,
     QueueFull,
     Reason,
     ShuttingDown,
@@ -86,11 +87,13 @@ class Serial:
     def _note(self, event: Event) -> Iterator[Effect]:
         desk = self._desk
         match event:
-            case Arrived(ticket, model):
+            case Arrived(ticket, model, loads):
                 if reason := self._refusal(model):
                     yield Reject(ticket, reason)
                 else:
                     desk.waiting[ticket] = model
+                    if not loads:
+                        desk.modest.add(ticket)
             case Departed(ticket):
                 desk.depart(ticket)
             case Returned(ticket, model):
@@ -147,6 +150,14 @@ class Serial:
             return BackingOff(model, cause)
         return None
 
+    def _unloaded(self, ticket: Ticket, model: ModelId) -> Reason | None:
+        """Say that a request which loads nothing has nothing to wait for (S17)."""
+        if ticket not in self._desk.modest:
+            return None
+        facts = self._desk.run_of(model)
+        ready = facts and facts.phase is Phase.READY and not facts.stale
+        return None if ready else NotLoaded(model)
+
     def _broke(self, facts: RunFacts, cause: Cause) -> Iterator[Effect]:
         """Fail the one request that the load was for; the next tries again (S5)."""
         failure = self._desk.broke(facts, cause)
@@ -195,7 +206,7 @@ class Serial:
 
     def _refuse_the_hopeless(self) -> Iterator[Effect]:
         for ticket, model in list(self._desk.waiting.items()):
-            if reason := self._hopeless(model):
+            if reason := self._hopeless(model) or self._unloaded(ticket, model):
                 self._desk.depart(ticket)
                 yield Reject(ticket, reason)
 

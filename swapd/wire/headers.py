@@ -8,7 +8,7 @@ Rule 3: nothing that is forwarded can end its line: a line break or NUL in a val
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from swapd.config.settings import Origin
 
@@ -99,28 +99,43 @@ def for_peer(
     origin: Origin,
     api_key: str,
     length: int,
+    through: str,
     upgrade: bytes = b"",
-    identity: bool = False,
     content_type: bytes | None = None,
 ) -> list[Header]:
     """Make the headers that a peer gets from those of a client's request.
 
     `api_key` is what the peer asks for, in both places where a key may stand; empty if it asks for
-    none. The client's own never goes there (D21). All else is as in `for_upstream`.
+    none. The client's own never goes there (D21). `through` is what we are called among the
+    proxies that it came through. All else is as in `for_upstream`.
     """
     kept = for_upstream(
         [header for header in headers if header[0].lower() not in _NOT_FOR_PEERS],
         client=None,
         length=length,
         upgrade=upgrade,
-        identity=identity,
         content_type=content_type,
     )
     kept.insert(0, (b"Host", authority(origin)))
+    kept.append((b"Via", b"1.1 " + through.encode()))
     if api_key:
         key = api_key.encode()
         kept += [(b"Authorization", b"Bearer " + key), (b"x-api-key", key)]
     return _unbroken(kept)
+
+
+def via(headers: Sequence[Header]) -> list[bytes]:
+    """Name the proxies that a request came through, the last one last (RFC 9110, 7.6.3)."""
+    listed = b",".join(value for name, value in headers if name.lower() == b"via")
+    return [words[1] for hop in listed.split(b",") if len(words := hop.split()) > 1]
+
+
+def first(headers: Iterable[Header], wanted: bytes) -> bytes | None:
+    """Answer with the first value of a header, by its name in small letters."""
+    for name, value in headers:
+        if len(name) == len(wanted) and name.lower() == wanted:
+            return value
+    return None
 
 
 def authority(origin: Origin) -> bytes:
@@ -138,27 +153,26 @@ def switches_to(protocol: bytes, headers: Sequence[Header]) -> bool:
 
 def with_host(headers: list[Header], origin: Origin) -> list[Header]:
     """Add the Host that HTTP/1.1 demands to the headers of a client of HTTP/1.0 that sent none."""
-    if any(name.lower() == b"host" for name, _ in headers):
+    if first(headers, b"host") is not None:
         return headers
     return [(b"Host", authority(origin)), *headers]
 
 
-def for_client(headers: Sequence[Header]) -> list[Header]:
-    """Make the headers that a client gets from those of a model's answer."""
-    dropped = _dropped(headers, _HOP_BY_HOP)
+def for_client(headers: Sequence[Header], *, status: int = 200) -> list[Header]:
+    """Make the headers that a client gets from those of a model's answer of this status."""
+    always = _HOP_BY_HOP if status != 204 else _HOP_BY_HOP | {b"content-length"}
+    dropped = _dropped(headers, always)
     kept = [header for header in headers if header[0].lower() not in dropped]
     # A proxy in front of us (nginx) would otherwise collect tokens until its buffer is full.
-    if is_event_stream(kept) and not any(name.lower() == b"x-accel-buffering" for name, _ in kept):
+    if is_event_stream(kept) and first(kept, b"x-accel-buffering") is None:
         kept.append((b"X-Accel-Buffering", b"no"))
     return _unbroken(kept)
 
 
 def is_event_stream(headers: Sequence[Header]) -> bool:
     """Tell whether an answer is a stream of server-sent events."""
-    for name, value in headers:  # not any(): a generator costs more than the whole look
-        if len(name) == 12 and name.lower() == b"content-type":
-            return b"text/event-stream" in value.lower()
-    return False
+    kind = first(headers, b"content-type")
+    return kind is not None and b"text/event-stream" in kind.lower()
 
 
 def target(origin: Origin, raw_path: bytes, query: bytes) -> bytes:

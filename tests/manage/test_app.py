@@ -60,7 +60,7 @@ async def test_a_bug_is_a_500_for_the_client_and_a_traceback_for_the_log(
     assert (status, code) == (500, "internal_error")
     assert "secret" not in says
     [record] = caplog.records
-    assert record.getMessage() == "answering /bug failed"
+    assert record.getMessage() == "answering '/bug' failed"
     assert record.exc_info is not None
 
 

@@ -13,8 +13,9 @@ from trio.testing import wait_all_tasks_blocked
 
 from swapd.config.settings import Filters
 from swapd.ids import ModelId
-from swapd.proxy.asked import Asked, Kind, Unusable, close, read_asked, whole
-from swapd.proxy.body import SPOOLED, BadUpload, Spliced, Spooled
+from swapd.proxy.asked import Asked, Kind, read_asked
+from swapd.proxy.body import BadUpload, Unusable
+from swapd.proxy.spool import SPOOLED, Spliced, Spooled, close, whole
 from tests import stories
 from tests.fakes import Asked as Arrived
 from tests.house import House, open_house
@@ -109,9 +110,10 @@ async def test_the_model_is_looked_for_where_it_belongs(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_what_asks_for_a_page_has_its_model_in_the_query(method):
-    """Nobody reads a body there; if one came it would be left unread as well."""
-    asked = await read(b'{"model":"a"}', declared=JSON, query=b"model=q", method=method, taken=[])
-    assert (asked.kind, asked.model, asked.body) == (Kind.QUERY, "q", b"")
+    """Whatever its body says, which goes on to the model, and is read so that a leaving shows."""
+    body = b'{"model":"a"}'
+    asked = await read(body, declared=JSON, query=b"model=q", method=method)
+    assert (asked.kind, asked.model, asked.body) == (Kind.QUERY, "q", body)
 
 
 @pytest.mark.parametrize("declared", [JSON, FORM, MULTIPART, None])
@@ -350,3 +352,18 @@ async def test_the_whole_of_a_body_is_had_from_memory_or_disk():
         asked = await read(b'{"model":"%b"}' % (b"a" * size), declared=JSON)
         assert len(await whole(asked.body)) == size + len('{"model":""}')
         close(asked.body)
+
+
+@pytest.mark.parametrize("kind", [JSON, FORM])
+async def test_what_is_made_of_a_large_body_is_on_disk_again(kind):
+    """Else a queue of changed requests would be in memory, all of it."""
+    text = b"y" * 2 * SPOOLED
+    body = b'{"model":"a","y":"%b"}' % text if kind is JSON else b"model=a&y=" + text
+    asked = await read(body, declared=kind)
+    changed, _ = await asked.renamed("b")
+    assert isinstance(changed, Spooled)
+    assert await whole(changed) == body.replace(b'"a"', b'"b"').replace(b"=a&", b"=b&")
+    assert isinstance(asked.body, Spooled)
+    with pytest.raises(AssertionError, match="closed"):
+        await asked.body.piece(0)
+    close(changed)

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from swapd.proxy.body import replaced
 from swapd.proxy.forms import (
     LONGEST_HEAD,
     LONGEST_VALUE,
@@ -21,6 +20,7 @@ from swapd.proxy.forms import (
     FormScanner,
     boundary_of,
 )
+from swapd.proxy.spool import replaced
 
 # A line that a form must not have inside a part.
 BOUNDARY_LINE = rb"[\r\n]--%b(?![^ \t\r\n-]|-[^-])"

@@ -5,12 +5,18 @@ from typing import Any
 import pytest
 
 from swapd.config.settings import Origin, Peer, Timeouts
-from swapd.proxy.body import Body, Spliced
-from swapd.proxy.outgoing import Outgoing, address_of
+from swapd.proxy.outgoing import Outgoing
+from swapd.proxy.spool import Body, Spliced
+from swapd.wire.exchange import Request
 
 MODEL = Origin("http", "127.0.0.1", 5801, path="/api", query="key=1")
 PEER = Peer("strix", Origin("https", "strix.example", 443), ("x",), api_key="K")
 CLIENT = ("10.0.0.7", 5000)
+
+
+def to_peer(asked: Outgoing) -> Request:
+    """Address it to the peer."""
+    return asked.to_peer(PEER, through="swapd-1")
 
 
 def scope(*headers: tuple[bytes, bytes], **changes: Any) -> dict[str, Any]:
@@ -46,7 +52,10 @@ def test_a_path_stays_as_it_was_escaped():
 def test_the_length_is_that_of_the_body_as_it_goes_on(announced, body, length):
     """It may have been changed; a wrong length would hide another request, or wait for ever."""
     asked = outgoing((b"Content-Length", announced), body=body)
-    for request in (asked.to_model(MODEL, Timeouts(), identity=False), asked.to_peer(PEER)):
+    for request in (
+        asked.to_model(MODEL, Timeouts(), identity=False),
+        to_peer(asked),
+    ):
         assert dict(request.headers)[b"Content-Length"] == length
         assert request.body is body
 
@@ -57,7 +66,7 @@ def test_a_model_hears_who_asks_and_a_peer_does_not():
     assert asked.client == "10.0.0.7"
     to_model = asked.to_model(MODEL, Timeouts(), identity=False).headers
     assert to_model == [(b"Host", b"swapd"), (b"X-Forwarded-For", b"10.0.0.7")]
-    assert b"10.0.0.7" not in b"".join(value for _, value in asked.to_peer(PEER).headers)
+    assert b"10.0.0.7" not in b"".join(value for _, value in to_peer(asked).headers)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +75,7 @@ def test_a_model_hears_who_asks_and_a_peer_does_not():
 def test_a_client_may_have_no_address(client, address):
     """It has left before it could be asked for, or came over a socket that has none."""
     asked = Outgoing(scope(client=client), b"/", b"", b"")
-    assert address_of(asked.scope) == asked.client == address
+    assert asked.client == address
     headers = dict(asked.to_model(MODEL, Timeouts(), identity=False).headers)
     assert headers.get(b"X-Forwarded-For") == (None if address is None else address.encode())
 
@@ -79,9 +88,10 @@ def test_a_model_is_named_where_its_client_named_nobody():
 
 def test_a_peer_gets_its_key_its_name_and_its_limits():
     """All that is its own is taken from it, and nothing from the client's request."""
-    request = outgoing((b"Host", b"swapd"), (b"Authorization", b"Bearer mine")).to_peer(PEER)
+    request = to_peer(outgoing((b"Host", b"swapd"), (b"Authorization", b"Bearer mine")))
     assert request.headers == [
         (b"Host", b"strix.example"),
+        (b"Via", b"1.1 swapd-1"),
         (b"Authorization", b"Bearer K"),
         (b"x-api-key", b"K"),
     ]
@@ -92,7 +102,10 @@ def test_what_is_json_is_called_so():
     """A server goes by the type; curl calls everything a form."""
     declared = (b"Content-Type", b"application/x-www-form-urlencoded")
     asked = outgoing(declared, body=b"{}", content_type=b"application/json")
-    for request in (asked.to_model(MODEL, Timeouts(), identity=False), asked.to_peer(PEER)):
+    for request in (
+        asked.to_model(MODEL, Timeouts(), identity=False),
+        to_peer(asked),
+    ):
         types = [value for name, value in request.headers if name == b"Content-Type"]
         assert types == [b"application/json"]
 
@@ -108,7 +121,10 @@ def test_a_model_is_asked_for_plain_text_where_text_is_put_before_it(identity):
 def test_an_upgrade_is_asked_for_on_either_way():
     """With the protocol that the answer will be compared with."""
     asked = outgoing((b"Upgrade", b"h2c, websocket"), upgrade=b"websocket")
-    for request in (asked.to_model(MODEL, Timeouts(), identity=False), asked.to_peer(PEER)):
+    for request in (
+        asked.to_model(MODEL, Timeouts(), identity=False),
+        to_peer(asked),
+    ):
         assert request.upgrade == b"websocket"
         assert [value for name, value in request.headers if name == b"Upgrade"] == [b"websocket"]
         assert (b"Connection", b"Upgrade") in request.headers

@@ -9,10 +9,12 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from swapd.config.settings import Filters, Origin, Peer, Settings
-from swapd.proxy.body import SPOOLED
+from swapd.proxy.spool import SPOOLED, Spooled
 from tests import stories
 from tests.fakes import Asked
 from tests.house import House, open_house
+
+CHAT = "/v1/chat/completions"
 
 PLAIN = "/upstream/a/x"
 
@@ -186,3 +188,83 @@ async def test_a_stream_is_kept_alive_here_too(path, body, sign, autojump_clock)
             assert reply.body == b"data: 1\n\n"
         else:
             assert reply.body.startswith(sign)
+
+
+@pytest.mark.parametrize(
+    ("model", "page"), [("a", "/upstream/a/foo.js"), ("comfyui_auto", "/comfyui/api/queue")]
+)
+async def test_a_page_never_brings_its_model_back(model, page, autojump_clock):
+    """One that polls, left open in a browser, would swap for ever."""
+    chosen = attrs.evolve(stories.settings([model, "b"]), ignore_paths=(r".*\.js$",))
+    async with open_house(settings=chosen) as house, trio.open_nursery() as nursery:
+        go = trio.Event()
+
+        async def slow(asked: Asked) -> None:
+            await go.wait()
+            await asked.answer()
+
+        replies: dict[str, int] = {}
+
+        async def ask(name: str, path: str, body: bytes | None) -> None:
+            caller = house.call()
+            await caller.send(path, body)
+            replies[name] = (await caller.reply()).status
+
+        house.upstream.handler = slow
+        for name, path, body in [
+            ("first", CHAT, b'{"model":"%b"}' % model.encode()),
+            ("other", CHAT, b'{"model":"b"}'),
+            ("page", page, None),
+        ]:
+            nursery.start_soon(ask, name, path, body)
+            await trio.sleep(2)
+        go.set()
+        await trio.sleep(10)
+        assert replies == {"first": 200, "other": 200, "page": 409}
+        assert house.loads() == f"{model} b"
+
+
+@pytest.mark.parametrize("padding", [0, 2 * SPOOLED])
+async def test_a_peer_is_asked_by_its_own_name_whatever_the_size(padding, autojump_clock):
+    """What is on disk is no other request."""
+    async with open_house(settings=settings(), max_body=4 * SPOOLED) as house:
+        house.upstream.handler = Asked.answer
+        body = b'{"model": "p/x", "y": "%b"}' % (b"y" * padding)
+        assert (await house.post("/upstream/p/x/v1/chat/completions", body)).status == 200
+        assert house.upstream.asked[0].body == body.replace(b"p/x", b"x")
+
+
+async def test_only_what_may_be_json_is_read_back_from_disk(autojump_clock, monkeypatch):
+    """An upload would be in memory for as long as it waits."""
+    whole = Spooled.whole
+    read: list[int] = []
+
+    async def noted(body: Spooled) -> bytes:
+        read.append(body.size)
+        return await whole(body)
+
+    monkeypatch.setattr(Spooled, "whole", noted)
+    form = b"--x\r\n" + b"y" * 2 * SPOOLED
+    json = b'{"stream": true, "y": "%b"}' % form[5:]
+    async with open_house("a", max_body=4 * SPOOLED) as house:
+        house.upstream.handler = Asked.answer
+        for path, body in (("v1/audio/transcriptions", form), ("v1/chat/completions", json)):
+            assert (await house.post(f"/upstream/a/{path}", body)).status == 200
+        assert read == [len(json)]
+
+
+async def test_a_client_that_leaves_a_get_with_a_body_is_noticed(autojump_clock):
+    """What it still sends must be read, or nobody sees it go."""
+    async with open_house("a") as house:
+        house.models.load = 1000.0
+        for path in ("/upstream/a/x", "/props?model=a"):
+            caller = house.call()
+            head = f"GET {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
+            await caller.raw(head.encode() + b"x" * 899_999)
+            await wait_all_tasks_blocked()
+            await caller.raw(b"x")
+            await wait_all_tasks_blocked()
+            assert [*house.flights]
+            await caller.leave()
+            await wait_all_tasks_blocked()
+            assert not [*house.flights]

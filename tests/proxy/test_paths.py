@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from swapd.config.names import Names
 from swapd.ids import ModelId
-from swapd.proxy.paths import escaped, find, renamed, text_of
+from swapd.proxy.paths import escaped, find, pinned, renamed, text_of
 
 NAMES = ("a", "a/b", "a//c", "\u00e9 ?", "100%", "a%2Fb")
 
@@ -85,7 +85,8 @@ def test_a_path_of_many_segments_costs_no_more_than_others(segment):
 )
 def test_a_name_is_replaced_and_nothing_else(raw, old, new, becomes):
     """As a profile wants it."""
-    assert renamed(raw, old, new) == becomes
+    found = pinned({old: new}, raw)
+    assert (raw if found is None else renamed(found)) == becomes
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

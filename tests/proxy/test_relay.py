@@ -534,3 +534,27 @@ async def test_a_reader_that_stalls_over_a_whole_answer_keeps_only_its_connectio
         before = trio.current_time()
         assert (await house.post(CHAT, {"model": "b"})).status == 200
         assert trio.current_time() - before == house.models.stop + house.models.load
+
+
+async def test_a_failure_that_only_we_know_of_is_in_the_log(autojump_clock, caplog):
+    """By the name that the client has."""
+    async with open_house("a") as house:
+        house.upstream.reachable = False
+        with caplog.at_level("WARNING"):
+            reply = await house.post(CHAT, {"model": "a"})
+        assert (reply.status, reply.code) == (502, "upstream_unreachable")
+        [line] = [record.getMessage() for record in caplog.records]
+        assert line.startswith(f"request {reply.headers['x-swapd-request']}: a did not answer:")
+
+
+async def test_an_answer_without_content_has_no_length(autojump_clock):
+    """RFC 9110, 8.6: some clients would wait for it."""
+
+    async def odd(asked: Asked) -> None:
+        await asked.send(b"HTTP/1.1 204 X\r\nContent-Length: 5\r\nX-Odd: 1\r\n\r\n")
+
+    async with open_house("a") as house:
+        house.upstream.handler = odd
+        reply = await house.post(CHAT, {"model": "a"})
+        assert (reply.status, reply.headers.get("content-length")) == (204, None)
+        assert reply.headers["x-odd"] == "1"

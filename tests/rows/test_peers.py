@@ -256,7 +256,7 @@ def test_a_peers_limits_go_with_every_request(limits):
     """Ours: HTTP/2 is not attempted."""
     peer = settings(STRIX.replace("]}", f"], timeouts: {limits}}}")).peers["strix"]
     scope: dict[str, object] = {"method": "GET", "headers": [], "client": None}
-    request = Outgoing(scope, b"/", b"", b"").to_peer(peer)
+    request = Outgoing(scope, b"/", b"", b"").to_peer(peer, through="swapd-1")
     assert request.timeouts == Timeouts(
         connect=45, response_header=300, tls_handshake=15, expect_continue=2, idle_conn=120
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from swapd.config.settings import Settings
-from swapd.proxy.paths import UPSTREAM, renamed, text_of
+from swapd.proxy.paths import UPSTREAM, pinned, renamed, text_of
 from tests.config.rows.loading import loaded
 from tests.fakes import Asked
 from tests.house import House, open_house
@@ -120,5 +120,7 @@ async def test_a_form_on_disk_is_renamed_there_and_gone_when_it_was_sent(
 )
 def test_a_name_at_the_beginning_of_a_path_is_replaced(path, old, new, escaped, decoded):
     """Only that name, and what follows keeps its escapes: below `/upstream/` it is the model's."""
-    assert renamed(path, old, new) == escaped
-    assert text_of(UPSTREAM.encode() + renamed(path, old, new)) == UPSTREAM + decoded
+    found = pinned({old: new}, path)
+    becomes = path if found is None else renamed(found)
+    assert becomes == escaped
+    assert text_of(UPSTREAM.encode() + becomes) == UPSTREAM + decoded

@@ -1,4 +1,4 @@
-"""serial: the rows of the Go test that it comes from, then S1 to S16, then random worlds."""
+"""serial: the rows of the Go test that it comes from, then S1 to S17, then random worlds."""
 
 import attrs
 import pytest
@@ -12,6 +12,7 @@ from swapd.schedule.reasons import (
     BackingOff,
     LoadFailed,
     ModelUnloaded,
+    NotLoaded,
     QueueFull,
     ShuttingDown,
     Unkillable,
@@ -797,6 +798,51 @@ def test_s16_a_reload_while_stopping_admits_nobody():
     story.tell(stop_asked()).expect()
     story.tell(settings_changed(NEW_A)).expect(stop(1))
     story.tell(arrived(1, "a")).expect(reject(1, ShuttingDown()))
+    story.tell(stopped(1)).expect()
+
+
+def test_s17_what_loads_nothing_is_served_by_a_model_that_is_there():
+    """In its turn like any other."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).expect(grant(1, 1))
+    story.tell(arrived(2, "a", loads=False)).expect(place(2, 1))
+    story.tell(departed(1)).expect(grant(2, 1))
+
+
+def test_s17_what_loads_nothing_is_refused_at_once_where_there_is_no_model():
+    """Neither stopped nor on its way, nor with another at work."""
+    story = Story(serial("a", "b"))
+    story.tell(arrived(1, "a", loads=False)).expect(reject(1, NotLoaded(A)))
+    story.tell(arrived(2, "a")).expect(place(2, 1), start("a", 1))
+    story.tell(arrived(3, "a", loads=False)).expect(reject(3, NotLoaded(A)))
+    story.tell(ready(1)).expect(grant(2, 1))
+    story.tell(arrived(4, "b", loads=False)).expect(reject(4, NotLoaded(ModelId("b"))))
+
+
+def test_s17_what_loads_nothing_is_refused_when_its_model_goes():
+    """A page that polls, left open in a browser, must not swap for ever."""
+    story = ready_story("a", "b")
+    story.tell(arrived(1, "a")).expect(grant(1, 1))
+    story.tell(arrived(2, "b")).expect(place(2, 1))
+    story.tell(arrived(3, "a", loads=False)).expect(place(3, 2))
+    story.tell(departed(1)).expect(stop(1))
+    story.tell(stopped(1)).expect(reject(3, NotLoaded(A)), start("b", 2))
+
+
+def test_s17_what_loads_nothing_does_not_wait_for_a_changed_model():
+    """The run that there is will serve nobody any more, and none is started for it."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).expect(grant(1, 1))
+    story.tell(arrived(2, "a", loads=False)).expect(place(2, 1))
+    story.tell(settings_changed(NEW_A)).expect(reject(2, NotLoaded(A)))
+
+
+def test_s17_what_loads_nothing_and_found_nobody_is_refused():
+    """Its model has died under it."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a", loads=False)).expect(grant(1, 1))
+    story.tell(broke(1))
+    story.tell(returned(1, "a")).expect(reject(1, NotLoaded(A)))
     story.tell(stopped(1)).expect()
 
 

@@ -15,6 +15,7 @@ from swapd.wire.headers import (
     request_head,
     switches_to,
     target,
+    via,
     with_host,
 )
 
@@ -28,6 +29,9 @@ CHAT = [
 ]
 
 PEER = Origin("http", "strix.example", 8090)
+
+# What we are called among those that a request came through.
+VIA = (b"Via", b"1.1 swapd-1")
 
 HOP_BY_HOP = [
     (b"Connection", b"keep-alive"),
@@ -117,8 +121,19 @@ def test_a_body_that_came_without_a_length_gets_one() -> None:
 
 
 def to_peer(*headers: Header, api_key: str = "", length: int = 0) -> list[Header]:
-    """Make what a peer gets of these."""
-    return for_peer(headers, origin=PEER, api_key=api_key, length=length)
+    """Make what a peer gets of these, but for our own signature."""
+    made = for_peer(headers, origin=PEER, through="swapd-1", api_key=api_key, length=length)
+    made.remove(VIA)
+    return made
+
+
+def test_a_peer_is_told_who_sends_it_a_request() -> None:
+    """Behind those who did before: so one that goes in a circle is found out."""
+    before = (b"Via", b"1.0 fred, HTTP/1.1 proxy (a comment)")
+    made = for_peer([before], origin=PEER, through="swapd-1", api_key="", length=0)
+    assert made[1:] == [before, VIA]
+    assert via(made) == [b"fred", b"proxy", b"swapd-1"]
+    assert via([(b"Via", b""), (b"via", b",1.1,"), (b"X", b"1.1 y")]) == []
 
 
 def test_a_peer_gets_what_its_client_said_and_its_own_name() -> None:
@@ -200,8 +215,10 @@ def test_an_upgrade_that_was_asked_for_is_asked_on() -> None:
     ours = [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
     local = for_upstream(asked, client=None, length=0, upgrade=b"websocket")
     assert local == [asked[0], asked[3], *ours]
-    peer = for_peer(asked, origin=PEER, api_key="", length=0, upgrade=b"websocket")
-    assert peer == [(b"Host", b"strix.example:8090"), asked[3], *ours]
+    peer = for_peer(
+        asked, origin=PEER, through="swapd-1", api_key="", length=0, upgrade=b"websocket"
+    )
+    assert peer == [(b"Host", b"strix.example:8090"), asked[3], *ours, VIA]
     assert for_upstream(asked, client=None, length=0) == [asked[0], asked[3]]
 
 
@@ -230,8 +247,6 @@ def test_an_answer_can_be_asked_for_uncompressed() -> None:
     plain = [*CHAT[:2], (b"Accept-Encoding", b"identity"), *CHAT[3:]]
     assert for_upstream(twice, client=None, length=0, identity=True) == plain
     assert for_upstream([], client=None, length=0, identity=True) == [plain[2]]
-    peer = for_peer(twice, origin=PEER, api_key="", length=0, identity=True)
-    assert peer == [(b"Host", b"strix.example:8090"), *plain[1:]]
     assert for_upstream(twice, client=None, length=0) == twice
 
 
@@ -242,8 +257,8 @@ def test_a_body_can_be_called_what_it_is() -> None:
     assert for_upstream(form, client=None, length=0, content_type=json) == CHAT
     named = for_upstream(CHAT[:5], client=None, length=3, content_type=json)
     assert named == [*CHAT[:5], (b"Content-Length", b"3"), CHAT[5]]
-    peer = for_peer(form, origin=PEER, api_key="", length=0, content_type=json)
-    assert peer == to_peer(*CHAT)
+    peer = for_peer(form, origin=PEER, through="swapd-1", api_key="", length=0, content_type=json)
+    assert peer == [*to_peer(*CHAT), VIA]
 
 
 def test_an_answer_passes_byte_for_byte() -> None:
@@ -311,7 +326,7 @@ def test_nothing_forwarded_can_be_two_requests(
     assert b"\n" not in b"".join(lines)
     assert b"\r" not in b"".join(lines)
     assert not any(b"\n" in n + v or b"\r" in n + v for n, v in for_client(headers))
-    asked = for_peer(headers, origin=PEER, api_key="K", length=5)
+    asked = for_peer(headers, origin=PEER, through="swapd-1", api_key="K", length=5)
     assert request_head("POST", b"/", asked).count(b"\n") == len(asked) + 2
 
 

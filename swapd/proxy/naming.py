@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 
 import attrs
 
-# Reading a body holds up everybody. A long string costs little, but a million lists cost a good
-# part of a second; so the bodies that could hold that many are looked through first. In bytes.
+# Reading a body holds up everybody. A long string costs little, but a million members cost a
+# second; so the bodies that could hold that many are looked through first. In bytes. No API takes
+# as many: OpenAI's largest request, of embeddings, is half of it.
 LARGE = 1024 * 1024
-MOST_VALUES = 2_000_000
+MOST_VALUES = 600_000
 
 # What counts as true when it is written as a text; from llama-swap.
 TRUE_TEXTS = frozenset(("true", "TRUE", "True", "1", "t", "T"))

@@ -38,8 +38,13 @@ _ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
 _BODY_IN_FORM = frozenset(("/v1/audio/transcriptions", "/v1/images/edits"))
 
+_ABOUT = (
+    "Other methods than those here are a 405 with `Allow`, other paths a 404; OPTIONS is answered "
+    "for every path. Routes of models take the model in JSON, in forms and in the query alike."
+)
+
 _TEXT: Schema = {"type": "string"}
-_NAME = {"type": "string", "minLength": 1, "description": "a model's id, alias or selector"}
+_NAME = {"type": "string", "minLength": 1, "description": "whatever GET /v1/models lists"}
 _ERROR: Schema = {
     "type": "object",
     "required": ["error"],
@@ -80,7 +85,7 @@ def document(pages: Iterable[tuple[str, Iterable[str], View]]) -> Schema:
         paths[path] = {method.lower(): _below(path, about) for method in _ANY_METHOD}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "swapd", "version": __version__},
+        "info": {"title": "swapd", "version": __version__, "description": _ABOUT},
         "security": [{way: []} for way in _WAYS_IN],
         "paths": dict(sorted(paths.items())),
         "components": {"schemas": {"Error": _ERROR}, "securitySchemes": _WAYS_IN},
@@ -107,6 +112,7 @@ def _page(path: str, view: View) -> Schema:
 
 def _route(path: str, route: Route, method: str) -> Schema:
     operation: Schema = {"summary": f"{route.forwarded}, answered by the model"}
+    codes = {*OF_ALL, *OF_MODELS}
     named = {"type": "object", "required": ["model"], "properties": {"model": _NAME}}
     if method == "POST":
         form = "multipart/form-data"
@@ -115,7 +121,8 @@ def _route(path: str, route: Route, method: str) -> Schema:
     else:
         query = {"name": "model", "in": "query", "required": True, "schema": _NAME}
         operation["parameters"] = [query]
-    return {**operation, "responses": {**_of_model(), **_errors((*OF_ALL, *OF_MODELS), MISTAKES)}}
+        codes.add("conflict")  # It may be a websocket that loads no model.
+    return {**operation, "responses": {**_of_model(), **_errors(codes, MISTAKES)}}
 
 
 _BELOW: Mapping[str, str] = {

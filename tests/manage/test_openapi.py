@@ -143,7 +143,7 @@ async def test_it_is_what_openapi_says_it_is(app, autojump_clock):
     """Generators of clients stop at the first thing that they do not expect."""
     told = await read(app)
     Draft202012Validator(STRUCTURE).validate(told)
-    assert told["info"] == {"title": "swapd", "version": __version__}
+    assert (told["info"]["title"], told["info"]["version"]) == ("swapd", __version__)
     for schema in inside(told, "schema"):
         Draft202012Validator.check_schema(schema)
     for schema in told["components"]["schemas"].values():

@@ -84,6 +84,8 @@ class ToClient:
         self._send = send
         self._upstream: Answer | None = None
         """The answer whose head the client has, or is about to have."""
+        self._last = b""
+        """What is left of it to be sent together with its end."""
 
     async def pass_on(self, upstream: Answer, *, timing: bytes) -> None:
         """Send the model's answer as it comes, all but its end."""
@@ -93,10 +95,12 @@ class ToClient:
         self._upstream = upstream
         self.client.hold()
         await self._start(upstream.status, [*self._headers(upstream), (b"Server-Timing", timing)])
-        if upstream.at_hand:
-            await self._body(await upstream.read())
+        first = await upstream.read() if upstream.at_hand else b""
         if upstream.complete and not upstream.at_hand:
-            return  # The end goes with it, too.
+            self._last = first  # The end goes with it, when the turn has been given back.
+            return
+        if first:
+            await self._body(first)
         await self.client.release()
         while piece := await upstream.read():
             await self._body(piece)
@@ -122,7 +126,7 @@ class ToClient:
     async def finish(self) -> None:
         """End the answer as complete."""
         if not self._tunnelled:
-            await self._end()
+            await self._end(self._last)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Say no: as an answer if none has begun, else so that nobody takes it for complete."""
@@ -203,8 +207,8 @@ class ToClient:
     async def _body(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def _end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def _end(self, last: bytes = b"") -> None:
+        await self._send({"type": "http.response.body", "body": last, "more_body": False})
         await self.client.release()
 
 

@@ -3,7 +3,8 @@
 Most clients give up on a stream that says nothing for a while. So one that waits is begun early:
 with lines about the loading where `sendLoadingState` asks for them, else with comments.
 
-Rule 1: nothing is begun before the scheduler's first word: a refusal keeps its status.
+Rule 1: nothing is begun before the scheduler's first word: a refusal keeps its status. Nor is it
+soon after the model has the request: its own status and headers are worth more than a comment.
 Rule 2: once begun, it is kept alive until the model answers, whatever is waited for meanwhile.
 """
 
@@ -64,6 +65,8 @@ class Waiting:
 
     async def meanwhile(self, call: Callable[[], Awaitable[T]]) -> T:
         """Do something for a client that waits on; raises what it raises."""
+        if not self.answer.begun:
+            self._told = trio.current_time()
         failed: UpstreamGone | UploadLost | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._comment_on)
@@ -85,7 +88,11 @@ class Waiting:
     async def _comment_on(self) -> None:
         while True:
             await trio.sleep_until(self._told + EVERY)
-            await self._tell(self._sign())
+            # The head must not be cut off when the model's answer comes; a stalled reader ends it.
+            with trio.CancelScope(shield=True):
+                if not self.answer.begun:
+                    await self.answer.begin()
+                await self._tell(self._sign())
 
     async def _narrated(self) -> LoadedModel:
         await self.answer.begin()

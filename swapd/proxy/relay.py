@@ -164,10 +164,12 @@ async def _exchange(
 ) -> None:
     loaded = await (turn.granted() if waiting is None else waiting.granted())
     # Not sent to where the model was when it was asked for: meanwhile a reload may have moved it.
-    request = outgoing.to_model(loaded.model.origin, model.timeouts, identity=answer.begun)
+    # And a stream that we may yet have to begin must not be compressed: nothing would say so.
+    identity = waiting is not None
+    request = outgoing.to_model(loaded.model.origin, model.timeouts, identity=identity)
     began = trio.current_time()
     exchange = loaded.pool.exchange(request)
-    if waiting is None or not answer.begun:
+    if waiting is None:
         async with exchange as upstream:
             await _pass_on(upstream, answer, began, turn)
         return

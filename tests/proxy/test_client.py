@@ -223,14 +223,14 @@ async def test_an_error_of_any_length_is_told_with_its_beginning(autojump_clock)
         assert error["message"] == "x" * LARGEST_ERROR
 
 
-async def test_an_answer_is_asked_for_uncompressed_once_a_stream_has_begun(autojump_clock):
-    """D11: its bytes would follow ours without a word of how to read them."""
+async def test_a_stream_is_asked_for_uncompressed(autojump_clock):
+    """D11: its bytes might follow ours, without a word of how to read them. D36 for all else."""
     async with open_house("a") as house:
         await begun(house, answering(b"{}"), Accept_Encoding="gzip, br")
-        house.models.load = 1.0
         await (await ask(house, Accept_Encoding="gzip, br")).reply()
+        await house.post(CHAT, {"model": "a"}, Accept_Encoding="gzip, br")
         sent = [asked.headers["accept-encoding"] for asked in house.upstream.asked]
-        assert sent == ["identity", "gzip, br"]
+        assert sent == ["identity", "identity", "gzip, br"]
 
 
 @pytest.mark.parametrize("kind", [b"text/event-stream", b"application/json"])

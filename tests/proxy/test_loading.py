@@ -144,18 +144,50 @@ async def test_a_load_that_takes_no_time_shows_the_models_own_answer(autojump_cl
         assert "server-timing" in reply.headers
 
 
-async def test_a_model_that_thinks_before_its_head_is_not_spoken_for(autojump_clock):
+async def test_a_model_that_thinks_for_a_while_is_not_spoken_for(autojump_clock):
     """A client that did not wait for its turn gets the model's answer as it is, status and all."""
 
     async def slow(asked: Asked) -> None:
-        await trio.sleep(300)
+        await trio.sleep(EVERY - 0.1)
         await asked.answer(b'{"error": "no"}', status=400)
 
     async with open_house("a") as house:
         house.upstream.handler = slow
         reply = await (await ask(house)).reply()
         assert (reply.status, reply.body) == (400, b'{"error": "no"}')
-        assert trio.current_time() == house.models.load + 300
+        assert trio.current_time() == house.models.load + EVERY - 0.1
+
+
+@pytest.mark.parametrize(("path", "sign"), [(CHAT, b": "), (MESSAGES, PING)])
+async def test_a_long_prompt_is_bridged_as_well(path, sign, autojump_clock):
+    """A silence is a silence to a client, whoever is to blame."""
+
+    async def slow(asked: Asked) -> None:
+        await trio.sleep(30)
+        await stream(asked)
+
+    async with open_house("a") as house:
+        house.upstream.handler = slow
+        *signs, answer, end = await seen(await ask(house, path))
+        ready = house.models.load
+        assert [when for when, _ in signs] == [ready + EVERY * count for count in (1, 2, 3)]
+        assert all(text is not None and text.startswith(sign) for _, text in signs)
+        assert (answer, end) == ((ready + 30, DONE), (ready + 30, b""))
+
+
+async def test_a_head_of_ours_is_whole_when_the_models_comes_at_the_same_time(autojump_clock):
+    """Else the client would have the body of one answer and the head of none."""
+
+    async def slow(asked: Asked) -> None:
+        await trio.sleep(EVERY)
+        await stream(asked)
+
+    async with open_house("a") as house:
+        house.upstream.handler = slow
+        caller = await ask(house)
+        reply = await caller.reply()
+        assert (reply.status, reply.complete) == (200, True)
+        assert reply.body.endswith(DONE)
 
 
 @both_ways

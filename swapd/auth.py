@@ -16,8 +16,7 @@ from collections.abc import Iterable
 import attrs
 
 from swapd.config.settings import HASHED_KEY
-
-Header = tuple[bytes, bytes]
+from swapd.wire.headers import Header
 
 
 @attrs.frozen

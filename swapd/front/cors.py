@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-Header = tuple[bytes, bytes]
+from swapd.wire.headers import Header, first
 
 _TOKEN = re.compile(rb"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
 
@@ -16,7 +16,7 @@ _AGE = b"86400"
 
 def preflight(headers: Iterable[Header]) -> list[Header]:
     """Answer with the headers that allow what a browser is about to do; the status is 204."""
-    wished = next((v for n, v in headers if n.lower() == b"access-control-request-headers"), b"")
+    wished = first(headers, b"access-control-request-headers")
     return [
         (b"Access-Control-Allow-Origin", b"*"),
         (b"Access-Control-Allow-Methods", _METHODS),

@@ -9,8 +9,8 @@
 Where the model stands, and in which order that counts, is llama-swap's.
 """
 
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from enum import Enum
 
 import attrs
@@ -89,10 +89,8 @@ class Asked:
         return self.body if changed is body else await self._kept(changed)
 
     async def _kept(self, changed: bytes) -> Body:
-        try:
+        with _disk_trouble():
             body = await kept(changed)
-        except NotKept as trouble:
-            raise Unusable(refusals.upload_failed(str(trouble))) from trouble
         close(self.body)
         return body
 
@@ -138,8 +136,14 @@ async def read_below(scope: Scope, receive: Receive, limit: int) -> Asked:
 
 
 async def _whole(body: Body) -> bytes:
-    try:
+    with _disk_trouble():
         return await whole(body)
+
+
+@contextmanager
+def _disk_trouble() -> Iterator[None]:
+    try:
+        yield
     except NotKept as trouble:
         raise Unusable(refusals.upload_failed(str(trouble))) from trouble
 

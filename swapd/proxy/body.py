@@ -34,20 +34,20 @@ class ClientGone(Exception):
     """The client hung up before its request was complete."""
 
 
-class BadUpload(Exception):
+class _Refused(Exception):
+    """The request is not served, for this reason."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class BadUpload(_Refused):
     """The body is refused, and what is left of it has not been read."""
 
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
 
-
-class Unusable(Exception):
+class Unusable(_Refused):
     """The request has been read, and cannot be served."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
 
 
 async def read_body(

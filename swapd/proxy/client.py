@@ -6,6 +6,7 @@ Rule 2: a stream that we began ourselves, for a client that waits, is a stream o
 end: whatever the model or we have to say then comes as an event.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -16,13 +17,16 @@ from swapd.proxy import events
 from swapd.proxy.body import Receive, discard_body
 from swapd.proxy.scope import Scope
 from swapd.wire.exchange import Answer
-from swapd.wire.headers import first, for_client, is_event_stream
+from swapd.wire.headers import Header, first, for_client, is_event_stream
+
+log = logging.getLogger(__name__)
 
 Send = Callable[[Any], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
+Headers = list[Header]
 
 # What the name of a request is sent in; a peer that is a swapd, too, has names of its own.
 NAME = b"X-Swapd-Request"
+_NAME = NAME.lower()
 
 _BEGUN = [
     (b"Content-Type", b"text/event-stream"),
@@ -77,6 +81,7 @@ class ToClient:
         self.client: Client = scope["state"]["client"]
         self.name = name
         self.reader = reader
+        self._named = (NAME, name.encode())
         self.begun = False
         """Whether we have begun a stream of events ourselves."""
         self._tunnelled = False
@@ -95,12 +100,12 @@ class ToClient:
         self._upstream = upstream
         self.client.hold()
         await self._start(upstream.status, [*self._headers(upstream), (b"Server-Timing", timing)])
-        first = await upstream.read() if upstream.at_hand else b""
+        piece = await upstream.read() if upstream.at_hand else b""
         if upstream.complete and not upstream.at_hand:
-            self._last = first  # The end goes with it, when the turn has been given back.
+            self._last = piece  # The end goes with it, when the turn has been given back.
             return
-        if first:
-            await self._body(first)
+        if piece:
+            await self._body(piece)
         await self.client.release()
         while piece := await upstream.read():
             await self._body(piece)
@@ -108,7 +113,7 @@ class ToClient:
     async def begin(self) -> None:
         """Begin a stream of events: the model's answer will have to be one."""
         self.begun = True
-        await self._start(200, [*_BEGUN, (NAME, self.name.encode())])
+        await self._start(200, [*_BEGUN, self._named])
 
     async def event(self, text: bytes) -> None:
         """Send an event, or a comment."""
@@ -137,7 +142,7 @@ class ToClient:
                 await self._body(refusal.event(self.reader))
                 await self._end()
             else:
-                await self._whole(refusal)
+                await self.say(*self._written(refusal))
             return
         if self.begun or _takes_events(self._upstream):
             await self._body(refusal.event(self.reader))
@@ -150,14 +155,16 @@ class ToClient:
         """Say no to a body that is still on its way."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(discard_body, receive)
-            await self._whole_but_end(refusal)
+            await self._say(*self._written(refusal))
         await self._end()
+
+    def warn(self, refusal: Refusal) -> None:
+        """Tell the operator of a refusal that is not the client's fault, and nobody else tells."""
+        log.warning("request %s: %s", self.name, refusal.message)
 
     async def say(self, status: int, headers: Headers, body: bytes = b"") -> None:
         """Send a small answer of our own."""
-        named = (NAME, self.name.encode())
-        await self._start(status, [*headers, named, (b"Content-Length", b"%d" % len(body))])
-        await self._body(body)
+        await self._say(status, headers, body)
         await self._end()
 
     async def _go_on_with(self, upstream: Answer) -> None:
@@ -186,19 +193,18 @@ class ToClient:
 
     def _headers(self, upstream: Answer) -> Headers:
         headers = for_client(upstream.headers, status=upstream.status)
-        if first(headers, NAME.lower()) is not None:
-            headers = [header for header in headers if header[0].lower() != NAME.lower()]
-        return [*headers, (NAME, self.name.encode())]
+        if first(headers, _NAME) is not None:
+            headers = [header for header in headers if header[0].lower() != _NAME]
+        return [*headers, self._named]
 
-    async def _whole(self, refusal: Refusal) -> None:
-        await self._whole_but_end(refusal)
-        await self._end()
-
-    async def _whole_but_end(self, refusal: Refusal) -> None:
-        body = refusal.body(self.reader)
+    def _written(self, refusal: Refusal) -> tuple[int, Headers, bytes]:
         headers = [(name.encode(), value.encode()) for name, value in refusal.headers(self.reader)]
+        return refusal.status, headers, refusal.body(self.reader)
+
+    async def _say(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send all but the end."""
         length = (b"Content-Length", b"%d" % len(body))
-        await self._start(refusal.status, [*headers, (NAME, self.name.encode()), length])
+        await self._start(status, [*headers, self._named, length])
         await self._body(body)
 
     async def _start(self, status: int, headers: Headers) -> None:

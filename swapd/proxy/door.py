@@ -4,7 +4,6 @@ Rule 1: without a key nothing is read and nothing found out.
 Rule 2: whoever is refused gets to read why, also while they are still sending.
 """
 
-import logging
 from collections.abc import Awaitable, Callable
 
 import attrs
@@ -12,13 +11,11 @@ import attrs
 from swapd import refusals
 from swapd.auth import keys_of
 from swapd.engine import Engine
-from swapd.envelope import Reader, Refusal
+from swapd.envelope import Reader
 from swapd.flights import Flights
 from swapd.proxy.body import BadUpload, ClientGone, Receive, Unusable
 from swapd.proxy.client import Send, ToClient
 from swapd.proxy.scope import Scope, header
-
-log = logging.getLogger(__name__)
 
 
 @attrs.frozen
@@ -41,7 +38,6 @@ class Door:
         """Have a request served, which may raise `Unusable`, `BadUpload` and `ClientGone`.
 
         `Unusable` means that the body has been read, `BadUpload` that it has not.
-
         `methods` are those that the path has; none for all.
         """
         accept = (header(scope, b"accept") or b"").decode("latin-1")
@@ -56,15 +52,10 @@ class Door:
             await serve(answer)
         except ClientGone:
             pass
-        except BadUpload as bad:
-            _tell(answer, bad.refusal)
-            await answer.refuse_unread(bad.refusal, receive)
-        except Unusable as bad:
-            _tell(answer, bad.refusal)
-            await answer.refuse(bad.refusal)
-
-
-def _tell(answer: ToClient, refusal: Refusal) -> None:
-    """Tell the operator what is not the client's fault."""
-    if refusal.status >= 500:
-        log.warning("request %s: %s", answer.name, refusal.message)
+        except (BadUpload, Unusable) as bad:
+            if bad.refusal.status >= 500:
+                answer.warn(bad.refusal)
+            if isinstance(bad, BadUpload):
+                await answer.refuse_unread(bad.refusal, receive)
+            else:
+                await answer.refuse(bad.refusal)

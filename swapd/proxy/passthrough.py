@@ -83,7 +83,10 @@ class Passthrough:
                 # It would not know what it is called here.
                 body = await asked.filtered(NOTHING, name=found.target.model)
             outgoing = self._outgoing(scope, found.rest, body, answer)
-            return await _closing(body, self.relay.to_peer(peer, found.target, outgoing, answer))
+            try:
+                return await self.relay.to_peer(peer, found.target, outgoing, answer)
+            finally:
+                close(body)
         model = settings.models[found.target]
         unless = ""
         if _ignored(settings.ignore_paths)(found.path):
@@ -126,10 +129,3 @@ async def _redirect(scope: Scope, answer: ToClient, path: bytes) -> None:
     location = path + b"?" + query if query else path
     status = 301 if scope["method"] in ("GET", "HEAD") else 308
     await answer.say(status, [(b"Location", location)])
-
-
-async def _closing(body: Body, done: Awaitable[None]) -> None:
-    try:
-        await done
-    finally:
-        close(body)

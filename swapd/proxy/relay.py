@@ -12,7 +12,6 @@ A decision tree, its branches numbered in the code too:
 6. the client leaves: its connection's scope is cancelled, and everything here with it.
 """
 
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -42,11 +41,6 @@ from swapd.wire.exchange import (
     UpstreamUnreached,
 )
 from swapd.wire.pool import Pool
-
-log = logging.getLogger(__name__)
-
-# What only we know of, and so have to tell.
-FAILURES = frozenset(("upstream_unreachable", "upstream_cut", "upload_failed"))
 
 
 @attrs.define
@@ -95,7 +89,6 @@ class Relay:
         if loaded is None:
             why = "ignored websocket requests cannot start it"
             return await answer.refuse(refusals.not_loaded(model.id, why))
-
         request = outgoing.to_model(loaded.model.origin, model.timeouts, identity=False)
         at_once = partial(_at_once, loaded.pool, request, answer)
         return await self._serve(model.id, outgoing, answer, at_once)
@@ -108,7 +101,6 @@ class Relay:
             return await answer.refuse(refusals.of_reason(ShuttingDown()))
         if self.peers.circle(outgoing.scope["headers"]):
             return await answer.refuse(refusals.circle(model.full_name))
-
         pool = self.peers.pool(peer, self.engine.settings.peers)
         at_once = partial(_at_once, pool, outgoing.to_peer(peer, through=self.peers.name), answer)
         return await self._serve(model.full_name, outgoing, answer, at_once)
@@ -138,13 +130,13 @@ class Relay:
                     refusal = refusals.not_loaded(model, only_loaded)  # 1
             except UpstreamGone as gone:
                 refusal = refusals.upstream_unreachable(model, str(gone))  # 2
+                answer.warn(refusal)
             except UpstreamCut as cut:
                 refusal = refusals.upstream_cut(model, str(cut))  # 5
+                answer.warn(refusal)
             except UploadLost as lost:
                 refusal = refusals.upload_failed(str(lost.__cause__ or lost))  # 5
-            # What the scheduler refuses or ends, and the API, has been told by them.
-            if refusal is not None and refusal.code in FAILURES:
-                log.warning("request %s: %s", answer.name, refusal.message)
+                answer.warn(refusal)
         if flight.cut is not None:
             refusal = refusals.of_reason(flight.cut)  # 5
         if refusal is not None:

@@ -41,6 +41,11 @@ class RunFacts:
     def _id(self) -> ModelId:
         return self.definition.id
 
+    @property
+    def fit(self) -> bool:
+        """Whether a request may be granted it."""
+        return self.phase is Phase.READY and not self.stale
+
     def move(self, phase: Phase) -> None:
         """Take one arrow of the table."""
         assert phase in NEXT[self.phase], f"{self.model}#{self.run}: {self.phase} to {phase}"

@@ -155,8 +155,7 @@ class Serial:
         if ticket not in self._desk.modest:
             return None
         facts = self._desk.run_of(model)
-        ready = facts and facts.phase is Phase.READY and not facts.stale
-        return None if ready else NotLoaded(model)
+        return None if facts and facts.fit else NotLoaded(model)
 
     def _broke(self, facts: RunFacts, cause: Cause) -> Iterator[Effect]:
         """Fail the one request that the load was for; the next tries again (S5)."""
@@ -217,7 +216,7 @@ class Serial:
             return
         ticket, model = head
         facts = desk.run_of(model)
-        if facts and facts.phase is Phase.READY and not facts.stale:
+        if facts and facts.fit:
             desk.grant(ticket, facts)
             yield Grant(ticket, facts.run)
 

@@ -220,8 +220,8 @@ def _listed(headers: Sequence[Header]) -> set[bytes]:
 def _with(headers: list[Header], name: bytes, value: bytes) -> list[Header]:
     """Put this value where the first of that name stood, or at the end, and drop the others."""
     replaced = [header for header in headers if header[0].lower() != name.lower()]
-    first = next((at for at, h in enumerate(headers) if h[0].lower() == name.lower()), None)
-    replaced.insert(len(replaced) if first is None else first, (name, value))
+    places = (at for at, header in enumerate(headers) if header[0].lower() == name.lower())
+    replaced.insert(next(places, len(replaced)), (name, value))
     return replaced
 
 

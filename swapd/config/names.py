@@ -6,6 +6,7 @@ peer has it. Both parts may hold slashes; the whole is compared, never split.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 import attrs
 
@@ -37,6 +38,13 @@ class Names:
     """By the peer's own name; one that several have is missing."""
     contested: Mapping[str, PeerModel]
     """The names that several peers have, each with the first of them."""
+    longest: int = attrs.field(init=False)
+    """The length of the longest name, in characters; 0 if there is none."""
+
+    @longest.default
+    def _longest(self) -> int:
+        known = chain(self.ids, self.aliases, self.full, self.bare)
+        return max(map(len, known), default=0)
 
     @classmethod
     def of(

@@ -5,7 +5,6 @@ Rule 2: of several names that fit the longest is meant.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 from typing import Generic, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
@@ -42,8 +41,7 @@ class Found(Generic[Target]):
 
 def find(names: Names, raw: bytes) -> Found[ModelId | PeerModel] | None:
     """Find the model in what follows `/upstream/`, which is given escaped."""
-    known = chain(names.ids, names.aliases, names.full, names.bare)
-    return _longest(raw, names.target, max(map(len, known), default=0))
+    return _longest(raw, names.target, names.longest)
 
 
 def pinned(pins: Mapping[str, str], raw: bytes) -> Found[str] | None:

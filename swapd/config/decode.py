@@ -180,6 +180,10 @@ def _is_optional(cls: Any) -> bool:
     return isinstance(cls, UnionType)
 
 
+def _is_switch(cls: Any) -> bool:
+    return _is_optional(cls) and bool in get_args(cls) and any(map(_is_list, get_args(cls)))
+
+
 def _is_choice(cls: Any) -> bool:
     return any(of in CHOICES for of in (get_args(cls) or (cls,)))
 
@@ -193,6 +197,17 @@ def _optional_hook(cls: Any) -> Callable[[Value, Any], Any]:
     return lambda value, _: None if value is None else _converter.structure(value, of)
 
 
+def _switch_hook(cls: Any) -> Callable[[Value, Any], Any]:
+    of = next(one for one in get_args(cls) if _is_list(one))
+
+    def hook(value: Value, _: Any) -> Any:
+        if isinstance(value, list):
+            return _converter.structure(value, of)
+        return fields.boolean(value, expected="true, false or a list")
+
+    return hook
+
+
 def _word_hook(cls: Any) -> Callable[[Value, Any], Any]:
     return lambda value, _: fields.word(value, cls)
 
@@ -203,6 +218,7 @@ _converter.register_structure_hook(int, lambda value, _: fields.whole_number(val
 _converter.register_structure_hook(bool, lambda value, _: fields.boolean(value))
 _converter.register_structure_hook(Duration, lambda value, _: fields.duration(value))
 _converter.register_structure_hook_factory(_is_optional, _optional_hook)
+_converter.register_structure_hook_factory(_is_switch, _switch_hook)
 _converter.register_structure_hook_factory(_is_word, _word_hook)
 _converter.register_structure_hook_factory(has_keys, _class_hook)
 _converter.register_structure_hook_factory(_is_list, _list_hook)

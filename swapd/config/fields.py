@@ -46,13 +46,13 @@ def _instead(value: Value) -> str:
     return f": times are in seconds, here {length.seconds:g}" if length else ""
 
 
-def boolean(value: Value) -> bool:
+def boolean(value: Value, *, expected: str = "true or false") -> bool:
     """Accept true, false and the words for them."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value in TRUE | FALSE:
         return value in TRUE
-    raise Mistake(f"expected true or false, got {shown(value)}")
+    raise Mistake(f"expected {expected}, got {shown(value)}")
 
 
 def duration(value: Value) -> Duration:

@@ -27,7 +27,6 @@ from swapd.config.written import (
 )
 from swapd.config.written_models import INHERIT_TTL, WrittenCompat, WrittenFilters, WrittenModel
 from swapd.config.written_routing import (
-    WrittenFifo,
     WrittenRouter,
     WrittenRouterSettings,
     WrittenRouting,
@@ -102,13 +101,14 @@ def _performance(written: WrittenPerformance) -> WrittenPerformance:
 
 def _routing(draft: Draft) -> WrittenRouting:
     scheduler = draft.written.routing.scheduler
-    priority = _by_model(draft, scheduler.settings.fifo.priority)
+    fifo = scheduler.settings.fifo
+    fifo = attrs.evolve(fifo, priority=_by_model(draft, fifo.priority))
     router = draft.router
     return WrittenRouting(
         WrittenRouter(router.kind, WrittenRouterSettings(router.groups, router.matrix)),
         WrittenScheduler(
             scheduler.use,
-            WrittenSchedulerSettings(scheduler.settings.serial, WrittenFifo(priority)),
+            WrittenSchedulerSettings(scheduler.settings.serial, fifo),
         ),
     )
 

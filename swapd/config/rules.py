@@ -87,6 +87,14 @@ def _env(draft: Draft) -> Iterator[Problem]:
                 yield Problem(("models", own, "env", position), message)
 
 
+def _prefetch(draft: Draft) -> Iterator[Problem]:
+    for own, model in draft.models():
+        more = () if isinstance(model.prefetch, bool) else model.prefetch
+        for position, path in enumerate(more):
+            if not path or "\0" in path:
+                yield Problem(("models", own, "prefetch", position), "expected a file's path")
+
+
 def _ports(draft: Draft) -> Iterator[Problem]:
     for own, port in draft.ports.items():
         if port > HIGHEST_PORT:
@@ -194,6 +202,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _ids,
     _commands,
     _env,
+    _prefetch,
     _ports,
     _addresses,
     _peers,

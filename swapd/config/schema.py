@@ -76,8 +76,8 @@ def _type(of: Any, definitions: dict[str, Schema], *, least: int | None = None) 
             definitions[_name(of)] = _class(of, definitions)
         return {"anyOf": [{"$ref": f"#/definitions/{_name(of)}"}, _NULL]}
     if isinstance(of, UnionType):
-        [inner] = [one for one in get_args(of) if one is not type(None)]
-        return _type(inner, definitions)
+        inner = [_type(one, definitions) for one in get_args(of) if one is not type(None)]
+        return inner[0] if len(inner) == 1 else {"anyOf": inner}
     if get_origin(of) is tuple:
         return {"type": ["array", "null"], "items": _type(get_args(of)[0], definitions)}
     if get_origin(of) is Mapping:

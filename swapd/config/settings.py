@@ -120,6 +120,10 @@ class Model:
     timeouts: Timeouts = Timeouts()
     ignore_websockets: bool = False
     capabilities: Capabilities = Capabilities()
+    liveness_interval: float = 0.0
+    """How often it is asked for its health while nobody uses it; 0 for never."""
+    prefetch: tuple[str, ...] | None = None
+    """Files to read ahead besides those in `argv`; None to read none at all."""
 
 
 @attrs.frozen
@@ -193,6 +197,10 @@ class FifoSettings:
 
     priority: Mapping[ModelId, int] = attrs.field(factory=dict)
     """Higher goes first; 0 for those that are not here."""
+    max_queue: int = 1000
+    """How many requests may wait; one more is refused with 429."""
+    max_turn: float = 30.0
+    """How long a model may be granted requests while another waits for it to go; 0 for ever."""
 
 
 @attrs.frozen

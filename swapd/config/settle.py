@@ -1,7 +1,6 @@
 """From resolved keys to `Settings`: texts are split and parsed, and everything has its type."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from swapd.config.command import split
 from swapd.config.draft import Draft
@@ -32,7 +31,7 @@ from swapd.config.written_models import (
     WrittenPeer,
     WrittenTimeouts,
 )
-from swapd.config.written_routing import WrittenSelector
+from swapd.config.written_routing import WrittenFifo, WrittenSelector
 from swapd.ids import ModelId
 
 # Parameters that no filter touches.
@@ -56,7 +55,7 @@ def settle(written: WrittenSettings) -> Settings:
         },
         scheduler=scheduler.use,
         serial=SerialSettings(scheduler.settings.serial.max_queue),
-        fifo=FifoSettings(_of_models(scheduler.settings.fifo.priority)),
+        fifo=_fifo(scheduler.settings.fifo),
         router=written.routing.router.use or RouterKind.GROUP,
         groups=_groups(written),
         matrix=_matrix(written),
@@ -104,7 +103,19 @@ def _model(own: str, model: WrittenModel, written: WrittenSettings) -> Model:
         timeouts=_timeouts(model.timeouts),
         ignore_websockets=model.compat.ignore_websockets,
         capabilities=Capabilities(can.in_, can.out, can.tools, can.reranker, can.context),
+        liveness_interval=float(model.liveness_interval),
+        prefetch=_prefetch(model.prefetch),
     )
+
+
+def _prefetch(written: bool | tuple[str, ...]) -> tuple[str, ...] | None:
+    match written:
+        case False:
+            return None
+        case True:
+            return ()
+        case more:
+            return more
 
 
 def _peer(own: str, peer: WrittenPeer) -> Peer:
@@ -180,5 +191,9 @@ def _matrix(written: WrittenSettings) -> Matrix | None:
     )
 
 
-def _of_models(mapping: Mapping[str, Any]) -> dict[ModelId, Any]:
-    return {ModelId(own): value for own, value in mapping.items()}
+def _fifo(written: WrittenFifo) -> FifoSettings:
+    return FifoSettings(
+        priority={ModelId(own): first for own, first in written.priority.items()},
+        max_queue=written.max_queue,
+        max_turn=float(written.max_turn),
+    )

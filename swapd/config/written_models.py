@@ -106,6 +106,17 @@ class WrittenModel:
     unload_timeout: int = key(
         0, "Seconds that a stop may take before SIGKILL; 0 for the common one.", least=0
     )
+    liveness_interval: int = key(
+        0,
+        "Seconds after which a loaded model that nobody uses is asked for its checkEndpoint "
+        "again, and started anew if it does not answer any more; 0 for never.",
+        least=0,
+    )
+    prefetch: bool | tuple[str, ...] = key(
+        True,
+        "Whether the files named in cmd are read into memory while another model still runs; or a "
+        "list of more files to read.",
+    )
     unlisted: bool = key(False, "Hidden from the list of models, served all the same.")
     use_model_name: str = key(
         "", "What its server calls the model, put into every request; empty leaves requests alone."

@@ -98,6 +98,12 @@ class WrittenFifo:
     priority: Mapping[str, int] = key(
         FILLED_IN, "Models whose requests wait less than others: higher goes first, 0 unless said."
     )
+    max_turn: int = key(
+        30,
+        "Seconds that a model may be served while another waits for it to go; 0 for ever.",
+        least=0,
+    )
+    max_queue: int = key(1000, "Requests that may wait; one more is refused with 429.", least=1)
 
 
 @attrs.frozen

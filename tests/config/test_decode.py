@@ -65,6 +65,9 @@ def test_every_key_reaches_its_field() -> None:
         pytest.param({"checkEndpoint": None}, "check_endpoint", "/health", id="C231-null"),
         pytest.param({"checkEndpoint": ""}, "check_endpoint", "", id="C231-empty"),
         pytest.param({"proxy": None}, "proxy", None, id="null-proxy"),
+        pytest.param({"prefetch": None}, "prefetch", True, id="prefetch-null"),
+        pytest.param({"prefetch": "off"}, "prefetch", False, id="prefetch-word"),
+        pytest.param({"prefetch": ["/a", None, 5]}, "prefetch", ("/a", "5"), id="prefetch-list"),
     ],
 )
 def test_scalars_are_taken_as_in_llama_swap(
@@ -107,6 +110,18 @@ def test_a_null_section_is_an_absent_one(section: str) -> None:
             {"models": {"m": [1]}}, ("models", "m"), "expected a mapping, got a list", id="C046"
         ),
         pytest.param({"models": []}, ("models",), "expected a mapping, got a list", id="C047"),
+        pytest.param(
+            {"models": {"m": {"prefetch": "/a"}}},
+            ("models", "m", "prefetch"),
+            'expected true, false or a list, got "/a"',
+            id="prefetch-text",
+        ),
+        pytest.param(
+            {"models": {"m": {"prefetch": ["/a", ["/b"]]}}},
+            ("models", "m", "prefetch", 1),
+            "expected text, got a list",
+            id="prefetch-deep",
+        ),
         pytest.param(
             {"models": {"m": {"env": "A=b"}}},
             ("models", "m", "env"),

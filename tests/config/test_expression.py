@@ -73,16 +73,16 @@ def fits(text: str, *models: str, **others: str) -> bool:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a", sets("a")),
-        ("a & b", sets("ab")),
-        ("a | b | c", sets("a", "b", "c")),
-        ("(a | b) & (c | d)", sets("ac", "ad", "bc", "bd")),
-        ("a | b & c", sets("a", "bc")),  # & binds tighter
+        pytest.param("a", sets("a"), id="R105"),
+        pytest.param("a & b", sets("ab"), id="R106"),
+        pytest.param("a | b | c", sets("a", "b", "c"), id="R107"),
+        pytest.param("(a | b) & (c | d)", sets("ac", "ad", "bc", "bd"), id="R108"),
+        pytest.param("a | b & c", sets("a", "bc"), id="R109"),  # & binds tighter
         ("a & b | c", sets("ab", "c")),
         ("a & (b | c)", sets("ab", "ac")),
         ("a & b & c", sets("abc")),
-        ("a & a", sets("a")),
-        ("((a))", sets("a")),
+        pytest.param("a & a", sets("a"), id="R110"),
+        pytest.param("((a))", sets("a"), id="R123"),
         ("a&b|c&d", sets("ab", "cd")),
         (" \t\na\u2003 &\u00a0b ", sets("ab")),
         ("(a|(b&(c|d)))", sets("a", "bc", "bd")),
@@ -94,20 +94,36 @@ def test_and_joins_and_or_offers(text: str, expected: Family) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a", "model-name.v2", "-", ".", "_x", "7", "modèle", "模型", "٣"]
+    "name",
+    [
+        pytest.param("abc", id="R100"),
+        pytest.param("model-name.v2", id="R101"),
+        pytest.param("modèle", id="R124"),
+        *("a", "-", ".", "_x", "7", "模型", "٣"),
+    ],
 )
 def test_a_name_is_letters_digits_and_a_few_signs(name: str) -> None:
-    """R101, R124: other ids are given through vars."""
+    """Other ids are given through vars."""
     assert written_out(compiled(it=f"{name}&x")[0].node) == [frozenset([name, "x"])]
 
 
-def test_a_reference_stands_for_the_expression_of_that_name() -> None:
-    """R111: sets are built from others; as one operand, whatever their own operators."""
-    others = {"llms": "g | q | m", "tts": "+llms & v"}
+LLMS = {"llms": "g | q | m", "tts": "+llms & v"}
 
-    assert family("+tts & e", **others) == sets("gve", "qve", "mve")
-    assert family("a|+llms", **others) == sets("a", "g", "q", "m")
-    assert family("(+llms)&+llms", llms="g|q") == sets("g", "gq", "qg", "q")
+
+@pytest.mark.parametrize(
+    ("text", "others", "expected"),
+    [
+        pytest.param("(a | +base) & b", {"base": "c | d"}, sets("ab", "cb", "db"), id="R102"),
+        pytest.param("+tts & e", LLMS, sets("gve", "qve", "mve"), id="R111"),
+        ("a|+llms", LLMS, sets("a", "g", "q", "m")),
+        ("(+llms)&+llms", {"llms": "g|q"}, sets("g", "gq", "qg", "q")),
+    ],
+)
+def test_a_reference_stands_for_the_expression_of_that_name(
+    text: str, others: Mapping[str, str], expected: Family
+) -> None:
+    """Sets are built from others; as one operand, whatever their own operators."""
+    assert family(text, **others) == expected
 
 
 def test_a_set_and_a_model_may_share_a_name() -> None:
@@ -153,34 +169,36 @@ def test_expressions_are_shared_not_copied() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "empty expression"),
-        (" \t", "empty expression"),
-        ("(a", "missing closing parenthesis"),
+        pytest.param("", "empty expression", id="R113-ours"),
+        pytest.param(" \t", "empty expression", id="R113-blank-ours"),
+        pytest.param("(a", "missing closing parenthesis", id="R114"),
         ("(a b)", "missing closing parenthesis"),
         ("((a)", "missing closing parenthesis"),
-        ("a)", 'unexpected ")" after the expression'),
-        ("a b", 'unexpected "b" after the expression'),
+        pytest.param("a)", 'unexpected ")" after the expression', id="R115-ours"),
+        pytest.param("a b", 'unexpected "b" after the expression', id="R121-two-ours"),
         ("a (b)", 'unexpected "(" after the expression'),
         ("a +b", 'unexpected "b" after the expression'),
-        ("()", 'unexpected ")"'),
-        ("a && b", 'unexpected "&"'),
+        pytest.param("()", 'unexpected ")"', id="R115-nothing-ours"),
+        pytest.param("a && b", 'unexpected "&"', id="R121-ours"),
         ("a || b", 'unexpected "|"'),
-        ("| a", 'unexpected "|"'),
+        pytest.param("| a", 'unexpected "|"', id="R121-start-ours"),
         ("a & | b", 'unexpected "|"'),
-        ("a &", "unexpected end"),
+        pytest.param("a &", "unexpected end", id="R121-end-ours"),
         ("(", "unexpected end"),
-        ("+", "a set's name must follow + at position 1"),
+        pytest.param("+", "a set's name must follow + at position 1", id="R103-ours"),
         ("a & + b", "a set's name must follow + at position 5"),
+        pytest.param("+ a", "a set's name must follow + at position 1", id="R120-ours"),
         ("++a", "a set's name must follow + at position 1"),
-        ("a @ b", 'unexpected character "@" at position 2'),
+        pytest.param("a @ b", 'unexpected character "@" at position 2', id="R104"),
+        pytest.param("a:b", 'unexpected character ":" at position 1', id="R122-ours"),
         ("  a:b", 'unexpected character ":" at position 1'),  # of the trimmed text
         ("!a", 'unexpected character "!" at position 0'),
         ("é\N{GRINNING FACE}", 'unexpected character "\N{GRINNING FACE}" at position 1'),
         ('a"', 'unexpected character "\\"" at position 1'),
-        ("nobody", 'unknown var or model "nobody"'),
+        pytest.param("nobody", 'unknown var or model "nobody"', id="R116"),
         ("a & (b | nobody)", 'unknown var or model "nobody"'),
-        ("+gone", 'there is no set "gone"'),
-        ("+it", 'circular reference: "it" contains itself'),
+        pytest.param("+gone", 'there is no set "gone"', id="R117-ours"),
+        pytest.param("+it", 'circular reference: "it" contains itself', id="R119-ours"),
     ],
 )
 def test_a_flaw_says_what_and_where(text: str, message: str) -> None:
@@ -200,13 +218,13 @@ def test_all_flaws_are_told_at_once() -> None:
 @pytest.mark.parametrize(
     "texts",
     [
-        {"a": "+b", "b": "+a"},
+        pytest.param({"a": "+b", "b": "+a"}, id="R118"),
         {"x": "m", "a": "m & +x & +b", "b": "+c | m", "c": "(+x | +a)"},
         {"d": "+a", "a": "+b", "b": "+c", "c": "+a", "e": "+d"},
     ],
 )
 def test_a_circle_names_one_of_it(texts: dict[str, str]) -> None:
-    """R118: not one that only leads into it."""
+    """Not one that only leads into it."""
     ((name, message),) = flaws(**texts)
 
     assert name in ("a", "b", "c")

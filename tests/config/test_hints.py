@@ -44,7 +44,12 @@ def test_a_mistyped_key_names_the_right_one(key: str, cls: type[Any], known: str
         ("ttl", WrittenSettings, "under models.<id>"),
         ("globalTTL", WrittenModel, "at the top"),
         ("startPort", WrittenModel, "at the top"),
-        ("maxQueue", WrittenScheduler, "under routing.scheduler.settings.serial"),
+        (
+            "maxQueue",
+            WrittenScheduler,
+            "under routing.scheduler.settings.serial or under routing.scheduler.settings.fifo",
+        ),
+        ("maxTurn", WrittenScheduler, "under routing.scheduler.settings.fifo"),
         ("preload", WrittenSettings, "under hooks.on_startup"),
         ("path", WrittenSettings, "under store"),
         ("strategy", WrittenModel, "under selectors.<id>"),

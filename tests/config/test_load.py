@@ -72,8 +72,8 @@ def test_all_mistakes_of_a_file_are_told_in_its_order() -> None:
         'f.yaml:10:5: models.qwen: unknown key "bogus"; known here, nearest first: timeouts, '
         "macros, unlisted, useModelName, capabilities, proxy, concurrencyLimit, compat, …",
         'f.yaml:11:3: models."llama 2.5": unknown key "note"; known here, nearest first: '
-        "unlisted, name, unloadTimeout, sendLoadingState, compat, filters, timeouts, ttl, … "
-        "(it comes from line 3)",
+        "unlisted, name, unloadTimeout, sendLoadingState, compat, filters, timeouts, "
+        "livenessInterval, … (it comes from line 3)",
         'f.yaml:11:3: models."llama 2.5".env[1]: expected NAME=value (it comes from line 2)',
         'f.yaml:11:3: models."llama 2.5".note: unknown macro ${LOCAL} (it comes from line 3)',
         'f.yaml:13:5: models."llama 2.5".cmd: a model needs a command',

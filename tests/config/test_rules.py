@@ -13,6 +13,7 @@ from swapd.config.rules import check
 from swapd.config.written import WrittenPerformance, WrittenSettings, WrittenUpstream
 from swapd.config.written_models import WrittenModel, WrittenPeer
 from swapd.config.written_routing import (
+    WrittenFifo,
     WrittenRouting,
     WrittenScheduler,
     WrittenSchedulerSettings,
@@ -28,9 +29,14 @@ def written(models: Mapping[str, WrittenModel] | None = None, **fields: Any) -> 
 
 
 def queue(longest: int) -> WrittenRouting:
-    """Write a bound for the queue."""
-    settings = WrittenSchedulerSettings(WrittenSerial(longest))
-    return WrittenRouting(scheduler=WrittenScheduler(settings=settings))
+    """Write a bound for the queue of either scheduler."""
+    both = WrittenSchedulerSettings(WrittenSerial(longest), WrittenFifo(max_queue=longest))
+    return WrittenRouting(scheduler=scheduler(both))
+
+
+def scheduler(settings: WrittenSchedulerSettings) -> WrittenScheduler:
+    """Write settings of schedulers."""
+    return WrittenScheduler(settings=settings)
 
 
 def checked(whole: WrittenSettings, ports: Mapping[str, int] | None = None) -> tuple[Problem, ...]:
@@ -61,10 +67,20 @@ def test_numbers_at_the_top_have_a_range(whole: dict[str, Any], path: str, messa
 
 def test_the_queue_holds_at_least_one() -> None:
     """With none, every request that comes while another runs would be refused."""
-    (problem,) = checked(written(routing=queue(0)))
+    serial, fifo = checked(written(routing=queue(0)))
 
-    assert problem.path == ("routing", "scheduler", "settings", "serial", "maxQueue")
+    assert serial.path == ("routing", "scheduler", "settings", "serial", "maxQueue")
+    assert fifo.path == ("routing", "scheduler", "settings", "fifo", "maxQueue")
     assert checked(written(routing=queue(1))) == ()
+
+
+def test_a_turn_may_be_without_end_but_not_negative() -> None:
+    """0 is llama-swap's way: whoever is loaded stays while requests for it overlap."""
+    endless, negative = (WrittenSchedulerSettings(fifo=WrittenFifo(max_turn=n)) for n in (0, -1))
+    (problem,) = checked(written(routing=WrittenRouting(scheduler=scheduler(negative))))
+
+    assert problem.path == ("routing", "scheduler", "settings", "fifo", "maxTurn")
+    assert checked(written(routing=WrittenRouting(scheduler=scheduler(endless)))) == ()
 
 
 @pytest.mark.parametrize(
@@ -82,6 +98,11 @@ def test_the_queue_holds_at_least_one() -> None:
         pytest.param({"env": ("=1",)}, ("env", 0), "expected NAME=value", id="env-no-name"),
         pytest.param({"env": ("A B=1",)}, ("env", 0), "expected NAME=value", id="env-space"),
         pytest.param({"env": ("A=\0",)}, ("env", 0), "expected NAME=value", id="env-NUL"),
+        pytest.param(
+            {"liveness_interval": -1}, ("livenessInterval",), "must be at least 0", id="liveness"
+        ),
+        pytest.param({"prefetch": ("/a", "")}, ("prefetch", 1), "a file's path", id="prefetch"),
+        pytest.param({"prefetch": ("a\0b",)}, ("prefetch", 0), "a file's", id="NUL-prefetch"),
         pytest.param({"proxy": ""}, ("proxy",), 'invalid proxy URL "": ', id="C230-D28"),
         pytest.param(
             {"proxy": "localhost:80"}, ("proxy",), "it must begin with http://", id="C235-D28"

@@ -220,6 +220,12 @@ def test_a_shipped_configuration_is_valid(name: str) -> None:
         f"models: {{a: {{{M}, capabilities: {{in: [text, ~], context: 8e3}}}}}}",
         f"models: {{a: {{{M}, filters: {{setParams: {{a: ~}}, setParamsByID: {{b: }}}}}}}}",
         f"models: {{a: {{{M}, sendLoadingState: , metadata: }}}}",
+        *(
+            f"models: {{a: {{{M}, livenessInterval: 0, prefetch: {some}}}}}"
+            for some in ("", "no", "false", "[]", "[/a, ~, 5]")
+        ),
+        f"macros: {{P: false}}\nmodels: {{a: {{{M}, prefetch: '${{P}}'}}}}",
+        "routing: {scheduler: {settings: {fifo: {maxTurn: 0, maxQueue: 1}}}}",
         "models: {a: {cmd: '${X}', proxy: 'http://h'}}\nmacros: {X: 5}",
         f"models: {{a: {{{M}}}}}\nprofiles: {{p: {{pins: {{a: , b: a, c: ''}}}}}}",
         f"models: {{a: {{{M}}}}}\nselectors: {{s: {{strategy: pin, targets: [a], settings: }}}}",
@@ -256,6 +262,12 @@ def test_what_the_loader_takes_passes(text: str) -> None:
         "models: {a: {cmd: x, unlisted: 'true'}}",
         "models: {a: {cmd: x, capabilities: {in: [smell]}}}",
         "models: {a: {cmd: x, timeouts: {conect: 5}}}",
+        "models: {a: {cmd: x, prefetch: /a}}",
+        "models: {a: {cmd: x, prefetch: 1}}",
+        "models: {a: {cmd: x, prefetch: [[/a]]}}",
+        "models: {a: {cmd: x, livenessInterval: -1}}",
+        "routing: {scheduler: {settings: {fifo: {maxTurn: -1}}}}",
+        "routing: {scheduler: {settings: {fifo: {maxQueue: 0}}}}",
         "startPort: 0",
         "startPort: '6000'",
         "startPort: true",

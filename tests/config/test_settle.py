@@ -57,6 +57,16 @@ def test_an_empty_stop_command_is_none(command: str) -> None:
     assert settled(attrs.evolve(M, cmd_stop=command)).stop_argv is None
 
 
+@pytest.mark.parametrize(
+    ("said", "read"), [(True, ()), (False, None), (("/a", "/b"), ("/a", "/b")), ((), ())]
+)
+def test_a_list_of_files_to_read_stands_for_true(
+    said: bool | tuple[str, ...], read: tuple[str, ...] | None
+) -> None:
+    """Whoever names more files has not turned off those of the command."""
+    assert settled(attrs.evolve(M, prefetch=said)).prefetch == read
+
+
 def test_the_rest_is_handed_on() -> None:
     """What needs no settling arrives as it was written."""
     found = settle(written({"z": M, "a": M}, log_level="warn", capture_buffer=7))

@@ -53,10 +53,12 @@ models:
       setParams: {top_k: "${size}", stop: [a, "b\\nc"]}
       setParamsByID: {"${MODEL_ID}:high": {effort: high}, other: null}
     capabilities: {in: [text, image], tools: yes, context: 8e3}
+    livenessInterval: 60
+    prefetch: ["/m/${MODEL_ID}", "5"]
     timeouts: {connect: 5}
     compat: {ignoreWebsockets: true}
   "a/b:c": {cmd: 'run "$HOME" ${env.} $PORT', proxy: "https://h/x?y=z", checkEndpoint: none}
-  "1": {cmd: one, proxy: "http://[::1]:80", concurrencyLimit: 3}
+  "1": {cmd: one, proxy: "http://[::1]:80", concurrencyLimit: 3, prefetch: false}
   "true": {cmd: "run --port ${PORT}", macros: {mine: 1}, metadata: {}}
 peers:
   p: {proxy: "http://p/", models: [m, m], filters: {stripParams: x}, timeouts: {connect: 1}}
@@ -70,7 +72,9 @@ GROUPS = (
     RICH.replace("warm", "spillover")
     + """
 routing:
-  scheduler: {use: fifo, settings: {fifo: {priority: {q: 5, "1": -1}}, serial: {maxQueue: 5}}}
+  scheduler:
+    use: fifo
+    settings: {fifo: {priority: {q: 5, "1": -1}, maxTurn: 0}, serial: {maxQueue: 5}}
 groups:
   g: {swap: no, exclusive: off, persistent: yes, members: [qwen, "a/b:c"]}
 """

@@ -23,11 +23,12 @@ OLD = {"groups", "matrix", "strip_params", "path"}
 
 
 def test_keys_are_spelled_as_in_llama_swap() -> None:
-    """An existing file must be understood."""
+    """An existing file must be understood. Of a model's keys, the last two are ours."""
     assert set(keys(WrittenModel).values()) == {
         *("cmd", "cmdStop", "proxy", "aliases", "env", "checkEndpoint", "ttl", "unloadTimeout"),
         *("unlisted", "useModelName", "name", "description", "concurrencyLimit", "filters"),
         *("macros", "metadata", "sendLoadingState", "timeouts", "compat", "capabilities"),
+        *("livenessInterval", "prefetch"),
     }
     assert set(keys(WrittenSettings).values()) == {
         *("healthCheckTimeout", "logRequests", "logLevel", "logTimeFormat", "logToStdout"),

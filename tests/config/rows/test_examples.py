@@ -264,8 +264,6 @@ def test_what_the_example_leaves_open_is_remarked() -> None:
     assert remarks == [
         'example.yaml:143:9: hooks.on_startup.preload[0]: there is no model "many": '
         "nothing is loaded for it",
-        "more.yaml:17:10: routing.scheduler.use: this version has no scheduler fifo yet: "
-        "swapd serve refuses it",
     ]
 
 

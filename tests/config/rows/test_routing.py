@@ -263,6 +263,12 @@ def test_a_plan_that_cannot_be_followed_is_refused(text: str, path: str, says: s
             id="C258",
         ),
         pytest.param(
+            "routing: {scheduler: {settings: {fifo: {maxTurn: 5, maxQueue: 7}}}}",
+            lambda c: c.settings.fifo,
+            FifoSettings(max_turn=5.0, max_queue=7),
+            id="D18",
+        ),
+        pytest.param(
             "models: {gemma: {M, aliases: [g]}}\n"
             "routing: {scheduler: {use: fifo, settings: {fifo: {priority: {g: 5}}}}}",
             lambda c: c.settings.fifo.priority,

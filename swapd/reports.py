@@ -7,7 +7,7 @@ import attrs
 import trio
 
 from swapd.ids import ModelId, Run
-from swapd.schedule.events import Event, ModelBroke, ModelReady, ModelStuck
+from swapd.schedule.events import Event, ModelBroke, ModelReady, ModelStuck, Unanswered
 from swapd.schedule.reasons import Cause
 
 log = logging.getLogger(__name__)
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @attrs.define
 class Reports:
-    """A run's news, as events that carry its number."""
+    """A run's news, as events that carry its number; and what the run is to know of its use."""
 
     run: Run
     model: ModelId
@@ -23,17 +23,29 @@ class Reports:
     ended: trio.Event
     gone: Callable[[], Awaitable[None]] | None = None
     """How to wait for what survived SIGKILL, if anything did."""
+    pid: int | None = None
+    """The leader's process id, and its group's; None before it is spawned."""
+    grace: float | None = None
+    """Seconds from SIGTERM to SIGKILL; None for the model's own."""
+    uses: int = 0
+    """How many requests the run was granted so far."""
+    idle: Callable[[], bool] = attrs.field(default=lambda: False)
+    """Whether nobody is served by the run; who does not know says no, and it is left alone."""
+
+    def spawned(self, pid: int) -> None:
+        self.pid = pid
 
     def ready(self) -> None:
-        log.info("%s is ready", self.model)
         self.post(ModelReady(self.run))
 
     def broke(self, cause: Cause) -> None:
-        log.warning("%s: %s", self.model, cause.text)
         self.post(ModelBroke(self.run, cause))
         self.ended.set()
 
+    def unanswered(self) -> None:
+        log.warning("%s does not answer its health check", self.model)
+        self.post(Unanswered(self.run))
+
     def stuck(self, why: str, gone: Callable[[], Awaitable[None]]) -> None:
-        log.error("%s will not die: %s", self.model, why)
         self.gone = gone
         self.post(ModelStuck(self.run, why))

@@ -7,21 +7,26 @@ FakeUpstream   for a model's HTTP server, over memory streams
 import json
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 import h11
 import trio
 from trio.testing import memory_stream_pair
+from trio_util import move_on_when
 
 from swapd.config.settings import Model, Origin
 from swapd.ids import ModelId
+from swapd.models.probe import LIVENESS_PATIENCE, keep_asking
 from swapd.models.supervisor import Life
 from swapd.schedule.reasons import Cause
 from swapd.wire.exchange import UpstreamUnreached
 
 BROKEN = Cause("exited with code 1", exit_code=1, last_lines=("boom",))
 CRASHED = Cause("killed by SIGKILL", signal=9)
+
+# The first load's pretend process id; the next load's is the next number.
+FIRST_PID = 1001
 
 
 @attrs.define
@@ -30,9 +35,15 @@ class FakeModels:
 
     load: float = 1.0
     stop: float = 0.5
+    """How long they take to end, unless SIGKILL comes before that."""
     broken: set[ModelId] = attrs.field(factory=set)
     """These fail to start, after their load time."""
     unkillable: set[ModelId] = attrs.field(factory=set)
+    stubborn: set[ModelId] = attrs.field(factory=set)
+    """These ignore SIGTERM, and end when their grace is over."""
+    deaf: set[ModelId] = attrs.field(factory=set)
+    """These, once loaded, answer no health check while they are in here."""
+    liveness_patience: float = LIVENESS_PATIENCE
     loads: list[ModelId] = attrs.field(factory=list)
     """Every start, in order."""
     running: set[ModelId] = attrs.field(factory=set)
@@ -48,17 +59,19 @@ class FakeModels:
         self.running.add(model.id)
         self.most = max(self.most, len(self.running))
         crashed = self._crashes[model.id] = trio.Event()
+        life.spawned(FIRST_PID - 1 + len(self.loads))
         try:
             await trio.sleep(self.load)
             if model.id in self.broken:
                 life.broke(BROKEN)
                 return
             life.ready()
-            await crashed.wait()
+            async with move_on_when(crashed.wait):
+                await self._watch(model, life)
             life.broke(CRASHED)
         finally:
             with trio.CancelScope(shield=True):  # bounded by the pretend time that a stop takes
-                await trio.sleep(self.stop)
+                await trio.sleep(self._ending(model, life))
             if model.id in self.unkillable:
                 life.stuck("process 7 survived SIGKILL", self._gone)
             self.running.discard(model.id)
@@ -70,6 +83,20 @@ class FakeModels:
     def let_go(self) -> None:
         """Have what survived SIGKILL die at last."""
         self._killed.set()
+
+    async def _watch(self, model: Model, life: Life) -> NoReturn:
+        async def ask() -> int | None:
+            await trio.lowlevel.checkpoint()
+            return None if model.id in self.deaf else 200
+
+        if model.check_endpoint is not None and model.liveness_interval > 0:
+            interval, patience = model.liveness_interval, self.liveness_patience
+            await keep_asking(ask, life, interval=interval, patience=patience)
+        await trio.sleep_forever()
+
+    def _ending(self, model: Model, life: Life) -> float:
+        grace = model.unload_timeout if life.grace is None else life.grace
+        return grace if model.id in self.stubborn else min(self.stop, grace)
 
     async def _gone(self) -> None:
         await self._killed.wait()

@@ -41,8 +41,8 @@ class Command:
     env: Mapping[str, str]
     stop_argv: tuple[str, ...] | None
     """Run instead of SIGTERM, with `${PID}` replaced by the leader's process id."""
-    grace: float
-    """Seconds from the request to end until SIGKILL."""
+    grace: Callable[[], float]
+    """Asked when it is to end: seconds from then until SIGKILL."""
     released: Callable[[], Awaitable[bool]]
     """Whether what the process occupied besides memory (its port) is free again."""
     kill_patience: float = KILL_PATIENCE
@@ -144,8 +144,9 @@ async def _end(child: Child, command: Command, stuck: Stuck, warden: Warden) -> 
         await _until_gone(child.group, command)
         warden.release(child.group.pid)
 
+    grace = command.grace()
     async with _asked_to_end(child, command, warden):
-        if await _within(command.grace, child, gone):
+        if await _within(grace, child, gone):
             return
     child.group.signal(signal.SIGKILL)
     if not await _within(command.kill_patience, child, gone):

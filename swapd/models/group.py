@@ -9,11 +9,14 @@ Rule 3: children are reaped by pid or group, never by "any"; trio's own statuses
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 # The states in /proc/PID/stat of what has died and only waits for its parent to notice.
 DEAD_STATES = frozenset("ZXx")
+
+# In which resident memory is counted there.
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class CannotStart(Exception):
@@ -92,16 +95,27 @@ class Group:
                     pass
 
 
+def resident(group: int) -> int:
+    """Count the bytes of memory that the living processes of a group occupy; 0 without any.
+
+    What several of them share is counted for each. Raises OSError if /proc cannot be looked at.
+    """
+    return sum(pages for _, pages in _look_through(group)) * PAGE
+
+
 def _living_in(group: int) -> list[int]:
-    """Look through /proc for what is in the group and not merely waiting to be reaped."""
-    found = []
+    return [pid for pid, _ in _look_through(group)]
+
+
+def _look_through(group: int) -> Iterator[tuple[int, int]]:
+    """Find in /proc what is in the group and not merely waiting to be reaped, with its pages."""
     for name in os.listdir("/proc"):
         if name.isdecimal():
             # A process that ends while we look is not there any more, which is the answer.
             gone = suppress(FileNotFoundError, ProcessLookupError)
             with gone, open(f"/proc/{name}/stat", "rb") as stat:
                 # The command's name stands in parentheses and may hold anything, also ") S 1".
-                state, _, pgrp = stat.read().rpartition(b")")[2].split()[:3]
-                if int(pgrp) == group and state.decode() not in DEAD_STATES:
-                    found.append(int(name))
-    return found
+                fields = stat.read().rpartition(b")")[2].split()
+                state, pgrp, pages = fields[0].decode(), int(fields[2]), int(fields[21])
+                if pgrp == group and state not in DEAD_STATES:
+                    yield int(name), pages

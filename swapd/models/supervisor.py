@@ -1,4 +1,4 @@
-"""One run of one model, as a straight line: spawn, probe, ready, wait, gone.
+"""One run of one model, as a straight line: spawn, probe, ready, watch, gone.
 
 Being cancelled is how a run is ended; the way out is the same for an unload, an eviction, a crash
 and a failed start, and leads through `child.py`.
@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import attrs
 import trio
@@ -18,7 +18,7 @@ from swapd.config.settings import Model, Origin
 from swapd.ids import ModelId
 from swapd.models.child import Child, Command, open_child
 from swapd.models.group import CannotStart
-from swapd.models.probe import until_ready
+from swapd.models.probe import LIVENESS_PATIENCE, Used, keep_asking, until_ready
 from swapd.models.warden import Warden
 from swapd.schedule.reasons import Cause
 
@@ -36,8 +36,14 @@ class Output(Protocol):
         """Answer with the last lines, oldest first."""
 
 
-class Life(Protocol):
+class Life(Used, Protocol):
     """Who is told what becomes of the run; all of it synchronous."""
+
+    grace: float | None
+    """Seconds from SIGTERM to SIGKILL in place of the model's own; set before ending the run."""
+
+    def spawned(self, pid: int) -> None:
+        """The process runs; `pid` is its leader's and its group's number."""
 
     def ready(self) -> None:
         """The model answers its health check."""
@@ -63,6 +69,8 @@ class Supervisor:
     """Ask a path there once: the status, or None when nothing answers."""
     answers: Callable[[Origin], Awaitable[bool]]
     """Whether anybody accepts connections at an address of this machine; may raise OSError."""
+    liveness_patience: float = LIVENESS_PATIENCE
+    """Seconds that a loaded model may take to answer its health check."""
 
     async def __call__(self, model: Model, life: Life) -> None:
         """Live one run to its end: returns, or is cancelled, when nothing of it is left."""
@@ -71,20 +79,22 @@ class Supervisor:
             return
         output = self.open_output(model.id)
         opened = open_child(
-            self._command(model), output=output.write, stuck=life.stuck, warden=self.warden
+            self._command(model, life), output=output.write, stuck=life.stuck, warden=self.warden
         )
         try:
             async with opened as child:
+                life.spawned(child.group.pid)
                 cause = await self._become_ready(model, child)
                 if cause is None:
                     life.ready()
-                    await child.exited.wait()
+                    async with move_on_when(child.exited.wait):
+                        await self._watch(model, life)
                     cause = exit_cause(child.exit_status)
                 life.broke(attrs.evolve(cause, last_lines=output.last_lines(LAST_LINES)))
         except CannotStart as problem:
             life.broke(Cause(str(problem)))
 
-    def _command(self, model: Model) -> Command:
+    def _command(self, model: Model, life: Life) -> Command:
         env = dict(os.environ)
         for entry in model.env:
             name, _, value = entry.partition("=")
@@ -93,7 +103,7 @@ class Supervisor:
             argv=model.argv,
             env=self.warden.mark(env),
             stop_argv=model.stop_argv,
-            grace=model.unload_timeout,
+            grace=lambda: model.unload_timeout if life.grace is None else life.grace,
             released=partial(self._released, model.origin),
         )
 
@@ -124,6 +134,14 @@ class Supervisor:
         if child.exited.is_set():
             return exit_cause(child.exit_status)
         return None if ready else Cause(f"not healthy after {model.health_timeout:g} s")
+
+    async def _watch(self, model: Model, life: Life) -> NoReturn:
+        """Look after a loaded model for as long as it lives."""
+        if model.check_endpoint is not None and model.liveness_interval > 0:
+            ask = partial(self.ask, model.origin, model.check_endpoint)
+            interval, patience = model.liveness_interval, self.liveness_patience
+            await keep_asking(ask, life, interval=interval, patience=patience)
+        await trio.sleep_forever()
 
 
 def exit_cause(status: int | None) -> Cause:

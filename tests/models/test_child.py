@@ -28,7 +28,7 @@ async def released() -> bool:
 
 
 def command(*argv: str, grace: float = 10, stop: tuple[str, ...] | None = None) -> Command:
-    return Command(argv, dict(os.environ), stop, grace, released)
+    return Command(argv, dict(os.environ), stop, lambda: grace, released)
 
 
 def child(*flags: str, grace: float = 10, stop: tuple[str, ...] | None = None) -> Command:
@@ -89,6 +89,19 @@ async def test_sigkill_follows_the_grace_period(warden):
             child("--ignore-term", grace=0.2), output=lines.write, stuck=never_stuck, warden=warden
         ) as opened:
             await lines.find("listening on")
+    assert opened.exit_status == -signal.SIGKILL
+
+
+async def test_the_grace_period_is_asked_for_when_the_end_begins(warden):
+    """Who ends a run may be in a hurry; nobody knew that when it was started."""
+    lines, hurry = Lines(), False
+    patient = attrs.evolve(child("--ignore-term"), grace=lambda: 0 if hurry else 30)
+    with trio.fail_after(20):
+        async with open_child(
+            patient, output=lines.write, stuck=never_stuck, warden=warden
+        ) as opened:
+            await lines.find("listening on")
+            hurry = True
     assert opened.exit_status == -signal.SIGKILL
 
 

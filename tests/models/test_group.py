@@ -3,11 +3,12 @@
 import os
 import resource
 import signal
+from pathlib import Path
 
 import pytest
 import trio
 
-from swapd.models.group import CannotStart, Group
+from swapd.models.group import CannotStart, Group, resident
 from tests.processes import alive, child_argv, dead
 
 pytestmark = pytest.mark.real
@@ -77,6 +78,28 @@ def test_a_command_that_cannot_be_executed_leaks_nothing():
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+async def test_the_memory_of_a_group_is_that_of_all_who_live_in_it():
+    """A wrapper's server is where the memory is, and nothing is left of it afterwards."""
+    pipe, pipe_for_child = os.pipe()
+    group = Group(child_argv(0, "--fork"), env={}, output=pipe_for_child)
+    os.close(pipe_for_child)
+    said = b""
+    while b"listening on" not in said:  # from then on neither of the two takes any more
+        with trio.fail_after(20):
+            await trio.lowlevel.wait_readable(pipe)
+        said += os.read(pipe, 1000)
+    both = group.members()
+    assert len(both) == 2
+    assert resident(group.pid) == pytest.approx(sum(map(resident_alone, both)), rel=0.2)
+    group.signal(signal.SIGKILL)
+    with trio.fail_after(20):
+        await dead(*both)
+    assert resident(group.pid) == 0
+    group.members()
+    group.close()
+    os.close(pipe)
+
+
 async def test_nothing_counts_as_gone_that_cannot_be_looked_at():
     """Without a descriptor left there is no proof, and nothing may be loaded on top of a guess."""
     group = Group(["/bin/sh", "-c", "sleep 1000 & exit 3"], env={"PATH": os.environ["PATH"]})
@@ -95,3 +118,9 @@ async def test_nothing_counts_as_gone_that_cannot_be_looked_at():
     with trio.fail_after(20):
         await dead(left)
     group.close()
+
+
+def resident_alone(pid: int) -> int:
+    """Ask the kernel how many bytes of memory one process occupies."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(status.partition("VmRSS:")[2].split()[0])

@@ -14,7 +14,9 @@ import trio.testing
 from trio_util import AsyncValue
 
 from swapd.config.settings import Model, Origin
-from swapd.models.supervisor import Supervisor, exit_cause
+from swapd.ids import ModelId
+from swapd.models.probe import LIVENESS_PATIENCE
+from swapd.models.supervisor import Life, Supervisor, exit_cause
 from swapd.models.warden import Warden, open_warden
 from swapd.schedule.reasons import Cause
 from swapd.wire import pool
@@ -24,18 +26,38 @@ from tests import stories
 from tests.fakes import FakeModels
 from tests.processes import Lines, alive, real_model
 
+# Long enough for a signal, short enough to wait for.
+A_MOMENT = 0.1
+
 
 @attrs.define
 class Told:
     """Listens to a run's news."""
 
     news: AsyncValue[tuple[object, ...]] = attrs.field(factory=lambda: AsyncValue(()))
+    grace: float | None = None
+    uses: int = 0
+    serving: bool = False
+    looks: AsyncValue[int] = attrs.field(factory=lambda: AsyncValue(0))
+    """How often it was asked whether somebody is served."""
+    pids: list[int] = attrs.field(factory=list)
+
+    def spawned(self, pid: int) -> None:
+        assert not self.news.value, "it said something before it was spawned"
+        self.pids.append(pid)
 
     def ready(self) -> None:
         self.news.value = (*self.news.value, "ready")
 
     def broke(self, cause: Cause) -> None:
         self.news.value = (*self.news.value, cause)
+
+    def idle(self) -> bool:
+        self.looks.value += 1
+        return not self.serving
+
+    def unanswered(self) -> None:
+        self.news.value = (*self.news.value, "unanswered")
 
     def stuck(self, why: str, gone: Callable[[], Awaitable[None]]) -> None:
         self.news.value = (*self.news.value, why)
@@ -66,9 +88,16 @@ async def ask(origin: Origin, path: str) -> int | None:
 class Bench:
     """A supervisor, and models that do what a test needs."""
 
-    supervise: Callable[[Model, Told], Awaitable[None]]
+    supervise: Supervisor | FakeModels
     make: Callable[..., Model]
+    deafen: Callable[[Told], None]
+    """Have the run's health checks hang from now on."""
     lines: Lines = attrs.field(factory=Lines)
+
+    def impatient(self) -> "Bench":
+        """Answer with one that gives health checks a moment only."""
+        hasty = attrs.evolve(self.supervise, liveness_patience=A_MOMENT)
+        return attrs.evolve(self, supervise=hasty)
 
 
 @pytest.fixture
@@ -77,23 +106,34 @@ def real(warden: Warden) -> Bench:
     supervisor = Supervisor(
         warden=warden, open_output=lambda model: lines, ask=ask, answers=answers
     )
-    return Bench(supervisor, real_model, lines)
+    return Bench(supervisor, real_model, stop_process, lines)
 
 
-def fake_model(name: str, *flags: str) -> Model:
-    model = stories.model(name)
-    return attrs.evolve(model, cmd=" ".join(flags))
+def stop_process(told: Told) -> None:
+    """Its port goes on accepting connections, for the kernel does that."""
+    os.kill(told.pids[0], signal.SIGSTOP)
+
+
+def fake_model(name: str, *flags: str, **changes: object) -> Model:
+    return attrs.evolve(stories.model(name), cmd=" ".join(flags), **changes)  # type: ignore[arg-type]
+
+
+class Flagged(FakeModels):
+    """Pretend processes that read the pretend server's flags."""
+
+    async def __call__(self, model: Model, life: Life) -> None:
+        self.load, self.stop = 1000.0 if "--load" in model.cmd else 0.0, 0.0
+        if "--exit-after" in model.cmd:
+            self.broken.add(model.id)
+        if "--ignore-term" in model.cmd:
+            self.stubborn.add(model.id)
+        await super().__call__(model, life)
 
 
 @pytest.fixture
 def pretended() -> Bench:
-    async def supervise(model: Model, life: Told) -> None:
-        models = FakeModels(load=1000.0 if "--load" in model.cmd else 0.0, stop=0.0)
-        if "--exit-after" in model.cmd:
-            models.broken.add(model.id)
-        await models(model, life)
-
-    return Bench(supervise, fake_model)
+    models = Flagged()
+    return Bench(models, fake_model, lambda told: models.deaf.add(ModelId("a")))
 
 
 @pytest.fixture(params=["pretended", pytest.param("real", marks=pytest.mark.real)])
@@ -134,6 +174,88 @@ async def test_a_failed_start_is_told_with_its_cause_and_returns(either):
     assert told.cause.exit_code == 1
     assert told.cause.last_lines
     assert "ready" not in told.news.value
+
+
+async def test_a_run_tells_its_process_once_and_first(either):
+    """What is measured of it, or told to people, needs the number while it loads already."""
+    told = Told()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(either.supervise, either.make("a"), told)
+            await told.heard("ready")
+            nursery.cancel_scope.cancel()
+    [pid] = told.pids
+    assert pid > 1
+
+
+@pytest.mark.parametrize(
+    ("configured", "given"), [(A_MOMENT, None), (30.0, A_MOMENT), (30.0, 0.0)]
+)
+async def test_the_grace_is_the_models_own_or_what_the_end_was_given(either, configured, given):
+    """Who ends a model that ignores SIGTERM may be in a hurry, and is heard until it begins."""
+    told = Told()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            model = either.make("a", "--ignore-term", unload_timeout=configured)
+            nursery.start_soon(either.supervise, model, told)
+            await told.heard("ready")
+            told.grace = given
+            nursery.cancel_scope.cancel()
+    assert told.news.value == ("ready",)
+
+
+async def test_an_idle_model_that_answers_is_looked_at_in_silence(either):
+    """Health checks are no news as long as they are answered."""
+    told = Told()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(either.supervise, either.make("a", liveness_interval=0.01), told)
+            await told.looks.wait_value(lambda looks: looks > 3)
+            nursery.cancel_scope.cancel()
+    assert told.news.value == ("ready",)
+
+
+async def test_an_idle_model_that_stopped_answering_is_told_and_goes_on(either):
+    """Whether it is ended is not decided here; so it is said again."""
+    told, hasty = Told(), either.impatient()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hasty.supervise, either.make("a", liveness_interval=0.01), told)
+            await told.heard("ready")
+            either.deafen(told)
+            await told.news.wait_value(lambda news: news.count("unanswered") == 2)
+            told.grace = 0.0  # what is stopped obeys no SIGTERM
+            nursery.cancel_scope.cancel()
+    assert set(told.news.value) == {"ready", "unanswered"}
+
+
+async def test_a_model_that_is_used_may_be_silent(either):
+    """It may be busy; those who wait for it would be the first to know."""
+    told, hasty = Told(serving=True), either.impatient()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hasty.supervise, either.make("a", liveness_interval=0.01), told)
+            await told.heard("ready")
+            either.deafen(told)
+            seen = told.looks.value
+            await told.looks.wait_value(lambda looks: looks > seen + 3)
+            told.grace = 0.0
+            nursery.cancel_scope.cancel()
+    assert told.news.value == ("ready",)
+
+
+@pytest.mark.parametrize("changes", [{}, {"liveness_interval": 0.01, "check_endpoint": None}])
+async def test_a_model_without_interval_or_endpoint_is_not_looked_at(either, changes):
+    """Off is off; and what has no health endpoint has none later either."""
+    told = Told()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(either.supervise, either.make("a", **changes), told)
+            await told.heard("ready")
+            with trio.move_on_after(A_MOMENT):
+                await told.looks.wait_value(bool)
+            nursery.cancel_scope.cancel()
+    assert told.looks.value == 0
 
 
 # The real one alone
@@ -204,6 +326,58 @@ async def test_a_model_killed_while_ready_is_told_with_the_signal(real):
             await told.heard("ready")
             os.kill(await pid_of(model), signal.SIGKILL)
     assert (told.cause.text, told.cause.signal) == ("killed by SIGKILL", 9)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("ending", ["cancelled", "killed"])
+async def test_a_question_that_hangs_holds_up_no_end(real, ending):
+    """Neither an unload nor the notice of an exit waits for the patience of a health check."""
+
+    class Stopping(Told):
+        def idle(self) -> bool:
+            stop_process(self)  # the last moment before it is asked
+            return super().idle()
+
+    told = Stopping()
+    with trio.fail_after(LIVENESS_PATIENCE / 2):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(real.supervise, real.make("a", liveness_interval=0.01), told)
+            await told.looks.wait_value(bool)
+            await trio.testing.wait_all_tasks_blocked()
+            if ending == "killed":
+                os.kill(told.pids[0], signal.SIGKILL)
+            else:
+                told.grace = 0.0
+                nursery.cancel_scope.cancel()
+    assert not alive(told.pids[0])
+    assert "unanswered" not in told.news.value
+    assert (ending == "killed") == (told.news.value != ("ready",))
+
+
+@pytest.mark.real
+async def test_the_pid_is_the_servers_own(real):
+    """What is measured by it is the model."""
+    told, model = Told(), real.make("a")
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(real.supervise, model, told)
+            await told.heard("ready")
+            assert told.pids == [await pid_of(model)]
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.real
+async def test_a_grace_that_is_given_bounds_cmd_stop_too(real):
+    """Its own time is the model's, and so is its hurry."""
+    told = Told()
+    model = real.make("a", unload_timeout=30.0, stop_argv=("/bin/sleep", "1000"))
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(real.supervise, model, told)
+            await told.heard("ready")
+            told.grace = A_MOMENT
+            nursery.cancel_scope.cancel()
+    assert not alive(told.pids[0])
 
 
 @pytest.mark.real

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import NoReturn
@@ -16,14 +16,13 @@ from swapd import __version__
 from swapd.config import report, show
 from swapd.config.files import find_files, once
 from swapd.config.load import Loaded, load
-from swapd.config.problems import ConfigError, Located, Problem
+from swapd.config.problems import ConfigError, Located
 from swapd.config.schema import schema
 from swapd.config.source import lines_of
 from swapd.daemon import LEVELS, Options, serve
 from swapd.front.listen import Address, BadAddress, CannotListen
 from swapd.front.serve import BadTls
 from swapd.reload import seen
-from swapd.schedule.choose import NoScheduler, choose
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -50,6 +49,19 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         logging.getLogger(__name__).debug("internal error", exc_info=bug)
         code = os.EX_SOFTWARE
     sys.exit(code)
+
+
+def state_folder(environment: Mapping[str, str]) -> Path | None:
+    """Say where state is kept: where the service manager has it, else the user, else nowhere."""
+    # A unit may have several, and the first is the one that it is named after.
+    given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    for name, below in (("XDG_STATE_HOME", "swapd"), ("HOME", ".local/state/swapd")):
+        # What is not absolute is to be ignored, says XDG; it would be somewhere else each time.
+        if (base := Path(environment.get(name, ""))).is_absolute():
+            return base / below
+    return None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -91,6 +103,14 @@ def _parser() -> argparse.ArgumentParser:
         default=Options().max_body,
         help="the largest request body (default %(default)s)",
     )
+    command.add_argument(
+        "--state-dir",
+        metavar="DIRECTORY",
+        type=_folder,
+        default=state_folder(os.environ),
+        help="where what was measured is kept, '' for nowhere (default $STATE_DIRECTORY, else "
+        "$XDG_STATE_HOME/swapd, else ~/.local/state/swapd)",
+    )
     command.set_defaults(run=_serve, fail=command.error)
 
     command = commands.add_parser(
@@ -122,14 +142,7 @@ def _serve(asked: argparse.Namespace) -> int:
 
     def read(before: Loaded | None) -> Loaded:
         files = find_files(asked.config, asked.config_dir)
-        loaded = load(files, os.environ, before=before.ports if before else None)
-        try:
-            choose(loaded.settings)
-        except NoScheduler as missing:
-            path = ("routing", "scheduler", "use")
-            told = [remark for remark in loaded.remarks if remark.problem.path == path]
-            raise ConfigError(told or [Located(Problem(path, str(missing)))]) from missing
-        return loaded
+        return load(files, os.environ, before=before.ports if before else None)
 
     # Until the daemon listens to it, and after: whoever asks for a reload wants no end.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -141,6 +154,7 @@ def _serve(asked: argparse.Namespace) -> int:
         max_body=asked.max_body,
         look=look,
         saw=look() if look else None,
+        state=asked.state_dir,
     )
     loaded = read(None)
     _log_to_stderr(loaded)
@@ -200,6 +214,10 @@ def _address(text: str) -> Address:
         return Address.parse(text)
     except BadAddress as problem:
         raise argparse.ArgumentTypeError(str(problem)) from problem
+
+
+def _folder(text: str) -> Path | None:
+    return Path(text) if text else None
 
 
 def _positive(text: str) -> int:

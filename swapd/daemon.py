@@ -5,6 +5,7 @@ root
 ├─ front.run          a task for each connection
 ├─ reloader.run       takes up a changed configuration, when a signal or the next asks for it
 ├─ loads.run          a task for each load that somebody asked for and does not wait for
+├─ keeper.run         writes down what was measured, now and then
 ├─ watch              looks at the files, if it is to
 └─ here               waits for a signal, then stops everything, in order
 """
@@ -20,6 +21,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import attrs
@@ -35,16 +37,19 @@ from swapd.flights import Flights
 from swapd.front.gateway import make_gateway
 from swapd.front.listen import Address, open_listener, url
 from swapd.front.serve import Front, server_tls
-from swapd.loads import Loads
+from swapd.keeping import Keeper
+from swapd.loads import Loads, newly_preloaded
 from swapd.manage.app import make_app
 from swapd.models.child import KILL_PATIENCE
+from swapd.models.prefetch import Prefetcher
 from swapd.models.supervisor import Supervisor
 from swapd.models.warden import Warden, open_warden
 from swapd.profiles import Profiles
 from swapd.proxy.peers import Peers
 from swapd.proxy.relay import Relay
 from swapd.reload import Reloader, tell_remarks, watch
-from swapd.schedule.choose import Scheduler, choose
+from swapd.schedule.choose import choose
+from swapd.schedule.measures import Measures
 from swapd.watch.journal import RunOutput
 from swapd.wire import pool
 from swapd.wire.dial import answers
@@ -97,6 +102,8 @@ class Options:
     """Looks at the files of the configuration, for changes; None for nobody looking."""
     saw: object = None
     """What it saw before they were read."""
+    state: Path | None = None
+    """Where what was measured is kept; None for nowhere."""
 
 
 def serve(
@@ -105,26 +112,22 @@ def serve(
     *,
     read: Callable[[Loaded], Loaded],
     announce: Callable[[str], None],
-    choose: Callable[[Settings], Scheduler] = choose,
 ) -> None:
-    """Serve until told to stop. Raises `CannotListen`, `BadTls` or `NoScheduler`.
+    """Serve until told to stop. Raises `CannotListen` or `BadTls`.
 
-    `read` reads the configuration anew; `announce` gets the one line that says where we listen;
-    `choose` makes the scheduler.
+    `read` reads the configuration anew; `announce` gets the one line that says where we listen.
     """
-    scheduler = choose(loaded.settings)
     sys.setswitchinterval(HAND_OVER)
     _give_memory_back()
     tls = None
     if options.certificate is not None and options.key is not None:
         tls = server_tls(options.certificate, options.key)
     with open_listener(options.listen) as listener, open_warden() as warden:
-        trio.run(_run, loaded, scheduler, options, read, listener, tls, warden, announce)
+        trio.run(_run, loaded, options, read, listener, tls, warden, announce)
 
 
 async def _run(
     loaded: Loaded,
-    scheduler: Scheduler,
     options: Options,
     read: Callable[[Loaded], Loaded],
     listener: socket.socket,
@@ -133,15 +136,25 @@ async def _run(
     announce: Callable[[str], None],
 ) -> None:
     supervisor = Supervisor(warden=warden, open_output=RunOutput, ask=_ask, answers=answers)
-    engine = Engine(loaded.settings, scheduler, supervise=supervisor, open_pool=_open_pool)
+    measures = Measures()
+    prefetcher = Prefetcher(warden=warden)
+    engine = Engine(
+        loaded.settings,
+        choose(loaded.settings, measures),
+        supervise=supervisor,
+        open_pool=_open_pool,
+        read_ahead=prefetcher.read,
+    )
+    keeper = Keeper(options.state, measures, lambda: engine.settings.models)
+    keeper.recall()
+    flights, profiles, peers = Flights(), Profiles(), Peers()
+    loads = Loads(engine, flights)
     reloader = Reloader(
         loaded,
         read=partial(_in_thread, read),
-        adopt=partial(_adopt, engine),
+        adopt=partial(_adopt, engine, loads),
         running=engine.running,
     )
-    flights, profiles, peers = Flights(), Profiles(), Peers()
-    loads = Loads(engine, flights)
     manage = make_app(engine, reloader, profiles=profiles, flights=flights, loads=loads)
     relay = Relay(engine, flights, peers)
     gateway = make_gateway(relay, profiles, manage, max_body=options.max_body)
@@ -152,16 +165,20 @@ async def _run(
             await root.start(engine.run)
             await root.start(reloader.run)
             await root.start(loads.run)
+            await root.start(keeper.run)
             await root.start(front.run, listener)
             if options.look is not None:
                 look = partial(_in_thread, options.look)
                 root.start_soon(partial(watch, look, reloader.ask, known=options.saw))
+            loads.preload(loaded.settings.preload)
             announce(f"swapd {__version__} listening on {url(listener, tls=tls is not None)}")
             if not options.listen.is_loopback and not loaded.settings.api_keys:
                 log.warning("everybody on the network can use this; there are no keys")
             await _told_to_stop(signals, on_hangup=reloader.ask)
             await _stop(engine, front, signals, drain=options.drain)
             peers.close()
+            prefetcher.end()
+            keeper.save()
             root.cancel_scope.cancel()
 
 
@@ -186,9 +203,11 @@ async def _in_thread(call: Callable[..., T], *args: object) -> T:
     return await trio.to_thread.run_sync(call, *args, abandon_on_cancel=True)
 
 
-async def _adopt(engine: Engine, settings: Settings) -> None:
+async def _adopt(engine: Engine, loads: Loads, settings: Settings) -> None:
     logging.getLogger().setLevel(LEVELS[settings.log_level])
+    wanted = newly_preloaded(engine.settings, settings)
     await engine.adopt(settings)
+    loads.preload(wanted)
 
 
 async def _stop(

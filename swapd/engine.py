@@ -2,8 +2,7 @@
 
 Rule 1: the loop awaits nothing but the next event; carrying out an effect is synchronous.
 Rule 2: what the scheduler decides is not second-guessed here, and nothing is decided here.
-Rule 3: each run of a model is one task under one cancel scope; unloading is cancelling it.
-Rule 4: goodbyes are posted synchronously from a `finally`, so a cancelled task says them too.
+Rule 3: goodbyes are posted synchronously from a `finally`, so a cancelled task says them too.
 """
 
 import itertools
@@ -13,22 +12,26 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import assert_never
 
-import attrs
 import trio
 from trio_util import AsyncValue
 
 from swapd.config.settings import Model, Settings
+from swapd.decisions import Decisions
 from swapd.ids import ModelId, Order, Run, Ticket
 from swapd.models.supervisor import Supervise
 from swapd.pace import Pace
-from swapd.reports import Reports
+from swapd.questions import Questions
+from swapd.runs import Runs
 from swapd.schedule.choose import Scheduler
 from swapd.schedule.effects import (
     ArmBackOff,
+    ArmDrain,
     ArmIdle,
+    ArmTurn,
     Effect,
     Grant,
     Place,
+    Prefetch,
     Reject,
     Revoke,
     StartModel,
@@ -39,17 +42,20 @@ from swapd.schedule.events import (
     Arrived,
     BackOffElapsed,
     Departed,
+    DrainElapsed,
     Event,
     IdleElapsed,
     ModelReady,
     ModelStopped,
     Returned,
+    RunNews,
     SettingsChanged,
     StopAsked,
+    TurnElapsed,
     UnloadAsked,
 )
 from swapd.schedule.phase import Phase
-from swapd.schedule.reasons import BackingOff, Cause, QueueFull, Reason, Unkillable
+from swapd.schedule.reasons import BackingOff, QueueFull, Reason, TooMany, Unkillable
 from swapd.timers import Timers
 from swapd.turns import LoadedModel, Refused, Turn
 from swapd.wire.pool import Pool
@@ -61,18 +67,11 @@ log = logging.getLogger(__name__)
 FORGET_STALLED = 2.0
 
 
-@attrs.define
-class _Running:
-    """One run as the engine holds it."""
-
-    loaded: LoadedModel
-    unloading: trio.CancelScope
-
-
 class Engine:
     """The scheduler's hands.
 
-    `supervise` runs one life of one model; `open_pool` makes the way to speak to it.
+    `supervise` runs one life of one model; `open_pool` makes the way to speak to it; `read_ahead`
+    is told of a model that will be started before long, and of none when one is.
     """
 
     def __init__(
@@ -82,24 +81,25 @@ class Engine:
         *,
         supervise: Supervise,
         open_pool: Callable[[Model], Pool],
+        read_ahead: Callable[[Model | None], None] = lambda model: None,
     ) -> None:
         self._settings = settings
         self._adoptions = deque[trio.Event]()
         self._scheduler = scheduler
-        self._supervise = supervise
-        self._open_pool = open_pool
+        self._read_ahead = read_ahead
+        self.decisions = Decisions()
         # Not a bounded channel: posting from a cancelled task must neither wait nor be lost.
         self._post, self._inbox = trio.open_memory_channel[Event](math.inf)
         self._turns: dict[Ticket, Turn] = {}
-        self._runs: dict[Run, _Running] = {}
         self._orders: dict[Order, AsyncValue[Unloaded | None]] = {}
         self._tickets = itertools.count(1)
         self._order_numbers = itertools.count(1)
         self._pace = Pace()
         self.stopping = False
         """Whether nothing new is admitted."""
-        self._timers: Timers
-        self._nursery: trio.Nursery
+        self._timers = Timers(self.post)
+        self._runs = Runs(supervise, open_pool, self.post, self._forget_stalled)
+        self.ask = Questions(scheduler, self._turns, self._runs)
 
     # What the others call
 
@@ -114,23 +114,37 @@ class Engine:
         revoke: Callable[[Reason], None],
         name: str = "",
         loads: bool = True,
+        keep_alive: float | None = None,
     ) -> Turn:
         """Queue for a loaded model. Leaving by any door gives it back.
 
         `revoke` is called at most once, if the model is taken away after it was granted. `name` is
         what the log calls the request; one that does not `loads` is refused without its model.
+        `keep_alive` is how long the model is kept when nobody uses it afterwards, in seconds,
+        below 0 for ever; None as configured.
         """
         ticket = Ticket(next(self._tickets))
         return Turn(
-            *(ticket, name or str(ticket), model, loads, revoke, trio.current_time()),
+            *(ticket, name or str(ticket), model, loads, keep_alive, revoke, trio.current_time()),
             *(self._claim, self._take_back, self._give_back),
         )
 
-    async def unload(self, models: Iterable[ModelId] = ()) -> Unkillable | None:
-        """Have these models gone, or all; answer when they are, or with what would not die."""
+    async def unload(
+        self,
+        models: Iterable[ModelId] = (),
+        *,
+        drain: bool = False,
+        keep: bool = False,
+        seconds: float | None = None,
+    ) -> Unkillable | None:
+        """Have these models gone, or all; answer when they are, or with what would not die.
+
+        With `drain` those that are served may finish, within `seconds` if that is given; without,
+        `seconds` is the time until SIGKILL. With `keep` those that wait go on waiting.
+        """
         order = Order(next(self._order_numbers))
         answer = self._orders[order] = AsyncValue[Unloaded | None](None)
-        self.post(UnloadAsked(order, frozenset(models)))
+        self.post(UnloadAsked(order, frozenset(models), drain, keep, seconds))
         try:
             unloaded = await answer.wait_value(lambda value: value is not None)
         finally:
@@ -164,43 +178,47 @@ class Engine:
 
     def loaded(self, model: ModelId) -> LoadedModel | None:
         """Find a model that is ready, for whoever uses it without a turn and may lose it."""
-        if self.phase(model) is not Phase.READY:
-            return None
-        runs = (run.loaded for run in self._runs.values() if run.loaded.model.id == model)
-        return next((loaded for loaded in runs if not loaded.ended.is_set()), None)
+        return self._runs.loaded(model) if self.phase(model) is Phase.READY else None
 
     def running(self) -> dict[ModelId, Model]:
         """Tell what runs, or is on its way in or out, as it was started."""
-        return {run.loaded.model.id: run.loaded.model for run in self._runs.values()}
+        return self._runs.definitions()
 
     def longest_unload(self) -> float:
         """Say how many seconds the most patient model, configured or running, is given to end."""
-        running = (run.loaded.model for run in self._runs.values())
-        models = (*self.settings.models.values(), *running)
+        models = (*self.settings.models.values(), *self.running().values())
         return max((model.unload_timeout for model in models), default=0.0)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Turn events into effects until cancelled; models are gone before this returns."""
         async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            self._timers = Timers(nursery, self.post)
+            self._timers.nursery = self._runs.nursery = nursery
             task_status.started()
             async for event in self._inbox:
-                # Not earlier: until the scheduler has heard of these, it may still grant the run
-                # that is gone, and start models as they were.
-                if isinstance(event, ModelStopped):
-                    del self._runs[event.run]
-                elif isinstance(event, ModelReady):
-                    self._runs[event.run].loaded.ready = trio.current_time()
-                elif isinstance(event, SettingsChanged):
-                    self._settings = event.settings
-                    self._adoptions.popleft().set()
-                for effect in self._scheduler.handle(event):
+                if isinstance(event, Departed) and self._is_back(event.ticket):
+                    continue
+                now = trio.current_time()
+                self._take_in(event, now)
+                for effect in self._scheduler.handle(event, now):
                     self._carry_out(effect)
+
+    def _take_in(self, event: Event, now: float) -> None:
+        if isinstance(event, RunNews):
+            self.decisions.heard(event, self._runs[event.run].model)
+        # Not earlier: until the scheduler has heard of these, it may still grant the run that is
+        # gone, and start models as they were.
+        if isinstance(event, ModelStopped):
+            self._runs.gone(event.run)
+        elif isinstance(event, ModelReady):
+            self._runs[event.run].loaded.ready = now
+        elif isinstance(event, SettingsChanged):
+            self._settings = event.settings
+            self._adoptions.popleft().set()
+            self.decisions.reloaded()
 
     def _claim(self, turn: Turn) -> None:
         self._turns[turn.ticket] = turn
-        self.post(Arrived(turn.ticket, turn.model, turn.loads))
+        self.post(Arrived(turn.ticket, turn.model, turn.loads, turn.keep_alive))
 
     def _take_back(self, turn: Turn) -> None:
         self.post(Returned(turn.ticket, turn.model))
@@ -210,6 +228,10 @@ class Engine:
         self.post(Departed(turn.ticket))
         if turn.run is not None:
             self._pace.departed(turn.opened)
+            if running := self._runs.get(turn.run):
+                running.serving -= 1
+        elif not turn.decided:
+            self.decisions.left(turn.model, turn.name, trio.current_time() - turn.opened)
 
     # Carrying out
 
@@ -221,29 +243,37 @@ class Engine:
             case Grant(ticket, run):
                 if turn := self._turns.get(ticket):
                     turn.run = run
-                    turn.decide(self._runs[run].loaded)
+                    turn.decide(self._runs[run].grant())
+                    self.decisions.granted(turn.model, run, turn.name, turn.queued + turn.loading)
             case Reject(ticket, reason):
                 if turn := self._turns.get(ticket):
-                    log.info("refusing request %s: %s", turn.name, reason)
+                    self.decisions.refused(turn.model, turn.name, reason)
                     turn.decide(Refused(reason, retry_after=self._retry_after(reason)))
             case Revoke(ticket, reason):
                 if turn := self._turns.get(ticket):
-                    log.info("ending request %s: %s", turn.name, reason)
+                    self.decisions.revoked(turn.model, turn.name, reason)
                     turn.revoke(reason)
-            case StartModel(model, run):
-                self._start(self.settings.models[model], run)
-            case StopModel(run):
+            case StartModel(model, run, ticket):
+                turn = self._turns.get(ticket) if ticket is not None else None
+                self.decisions.loading(model, run, turn.name if turn else None)
+                self._read_ahead(None)
+                self._runs.start(self.settings.models[model], run)
+            case StopModel(run, grace, why):
                 if running := self._runs.get(run):
-                    log.info("stopping %s", running.loaded.model.id)
-                    running.unloading.cancel()
+                    self.decisions.stopping(running.model, run, why)
+                    running.end(grace)
             case ArmIdle(run, seconds, number):
                 # Keyed by the model: a timer of its earlier run would ring for nobody.
-                key = ("idle", self._runs[run].loaded.model.id)
+                key = ("idle", self._runs[run].model)
                 self._timers.arm(seconds, IdleElapsed(run, number), key=key)
+            case ArmTurn(run, seconds):
+                self._timers.arm(seconds, TurnElapsed(run), key=("turn", run))
+            case ArmDrain(order, seconds):
+                self._timers.arm(seconds, DrainElapsed(order), key=("drain", order))
+            case Prefetch(model):
+                self._read_ahead(self.settings.models[model])
             case ArmBackOff(model, seconds, attempt):
-                log.warning(
-                    "leaving %s alone for %.0f s after %d failures", model, seconds, attempt
-                )
+                log.warning("%s failed %d times; left alone for %.0f s", model, attempt, seconds)
                 self._timers.arm(seconds, BackOffElapsed(model, attempt), key=("back-off", model))
             case Unloaded(order):
                 if answer := self._orders.get(order):
@@ -251,48 +281,19 @@ class Engine:
             case _:
                 assert_never(effect)
 
-    def _start(self, model: Model, run: Run) -> None:
-        log.info("loading %s", model.id)
-        # Made here, not in the task: a StopModel in the same breath must find it.
-        unloading = trio.CancelScope()
-        loaded = LoadedModel(model, self._open_pool(model), trio.current_time())
-        self._runs[run] = _Running(loaded, unloading)
-        self._nursery.start_soon(self._own, run, name=f"{model.id}#{run}")
-
-    async def _own(self, run: Run) -> None:
-        """Live one run to its end and report it, whatever the supervisor does."""
-        running = self._runs[run]
-        loaded, model = running.loaded, running.loaded.model
-        life = Reports(run, model.id, self.post, loaded.ended)
-        try:
-            with running.unloading:
-                await self._supervise(model, life)
-            # Outside the scope that ended the run: only the end of the daemon ends this wait.
-            if life.gone is not None:
-                await life.gone()
-        # The one place that catches everything: a bug in a model's care is that model's failure.
-        except Exception as bug:
-            log.exception("supervising %s failed", model.id)
-            life.broke(Cause(f"internal error: {bug!r}"))
-        finally:
-            loaded.pool.close()
-            log.info("stopped %s", model.id)
-            self.post(ModelStopped(run))
-            loaded.ended.set()
-            self._forget_stalled(run)
-
     def _forget_stalled(self, run: Run) -> None:
         """Say goodbye for clients that do not let their request end, when its model is gone."""
         for ticket, turn in self._turns.items():
             if turn.run == run:
-                goodbye = Departed(ticket)
-                self._timers.arm(FORGET_STALLED, goodbye, key=goodbye)
+                self._timers.arm(FORGET_STALLED, Departed(ticket), key=("stalled", ticket))
+
+    def _is_back(self, ticket: Ticket) -> bool:
+        """Say whether who was to be forgotten has noticed, and waits or is served anew."""
+        if turn := self._turns.get(ticket):
+            turn.forgotten = turn.run is not None and self._runs.get(turn.run) is None
+        return turn is not None and not turn.forgotten
 
     def _retry_after(self, reason: Reason) -> float | None:
-        match reason:
-            case QueueFull():
-                return self._pace.seconds_a_turn
-            case BackingOff(model):
-                return self._timers.remaining(("back-off", model))
-            case _:
-                return None
+        if isinstance(reason, BackingOff):
+            return self._timers.remaining(("back-off", reason.model))
+        return self._pace.seconds_a_turn if isinstance(reason, QueueFull | TooMany) else None

@@ -5,13 +5,16 @@ scope, whoever ends it: the API, the scheduler that takes its model away, or the
 """
 
 import itertools
+import logging
 import secrets
 from collections.abc import Iterator
 from types import TracebackType
 
 import trio
 
-from swapd.schedule.reasons import Reason
+from swapd.schedule.reasons import Cancelled, Reason
+
+log = logging.getLogger(__name__)
 
 # Where the numbers of a daemon begin, so that the names in an old log are rarely ours.
 _LOWEST_FIRST = 0x1000
@@ -54,6 +57,11 @@ class Flight:
         self._request.cancel()
 
     @property
+    def ending(self) -> bool:
+        """Whether it was told to end, and may be a moment from that."""
+        return self._reason is not None
+
+    @property
     def cut(self) -> Reason | None:
         """Why it was cut short, if it was; known when it is over."""
         return self._reason if self._request.cancelled_caught else None
@@ -84,9 +92,23 @@ class Flights:
     def __iter__(self) -> Iterator[Flight]:
         return iter(tuple(self._flights.values()))
 
-    def find(self, name: str) -> Flight | None:
-        """Find one that is under way by its name."""
+    def of(self, name: str) -> Flight | None:
+        """Find one by its name, also one that is ending."""
         return self._flights.get(name)
+
+    def find(self, name: str) -> Flight | None:
+        """Find one by its name that nobody has told to end."""
+        flight = self._flights.get(name)
+        return None if flight is None or flight.ending else flight
+
+    def cancel(self, name: str) -> bool:
+        """End one because somebody wants that; answer whether there was any to end."""
+        flight = self.find(name)
+        if flight is None:
+            return False
+        log.info("cancelling request %s", name)
+        flight.end(Cancelled())
+        return True
 
     def next_id(self) -> str:
         """Make the name of the next request."""

@@ -4,13 +4,20 @@ A load takes its turn like any request and gives it back when the model is ready
 seen, cancelled and refused like any.
 """
 
+import logging
+from collections.abc import Iterable
+
 import attrs
 import trio
 
+from swapd.config.change import same_process
+from swapd.config.settings import Settings
 from swapd.engine import Engine
 from swapd.flights import Flights
 from swapd.ids import ModelId
 from swapd.turns import Refused
+
+log = logging.getLogger(__name__)
 
 
 @attrs.define
@@ -37,6 +44,16 @@ class Loads:
         """Load a model; answer when it is ready, or with why it is not."""
         return await self._load(self.flights.next_id(), model)
 
+    def preload(self, models: Iterable[ModelId]) -> None:
+        """Load models in the background, one after the other, whatever becomes of each."""
+        self._nursery.start_soon(self._preload, tuple(models))
+
+    async def _preload(self, models: tuple[ModelId, ...]) -> None:
+        for model in models:
+            log.info("preloading %s", model)
+            if (no := await self.load(model)) is not None:
+                log.warning("cannot preload %s: %s", model, no.reason)
+
     async def _load(self, name: str, model: ModelId) -> Refused | None:
         path = f"/api/models/load/{model}"
         refused: Refused | None = None
@@ -49,3 +66,14 @@ class Loads:
             except Refused as no:
                 refused = no
         return Refused(flight.cut) if flight.cut else refused
+
+
+def newly_preloaded(old: Settings, new: Settings) -> list[ModelId]:
+    """Say what a reload has to preload: what was not to be before, or has lost its process."""
+    return [
+        model
+        for model in new.preload
+        if model not in old.preload
+        or model not in old.models
+        or not same_process(old.models[model], new.models[model])
+    ]

@@ -7,6 +7,7 @@ from typing import assert_never
 
 import attrs
 
+from swapd.config.values import quoted
 from swapd.envelope import Refusal
 from swapd.schedule.reasons import (
     BackingOff,
@@ -18,6 +19,7 @@ from swapd.schedule.reasons import (
     QueueFull,
     Reason,
     ShuttingDown,
+    TooMany,
     Unkillable,
     UnknownModel,
 )
@@ -47,6 +49,7 @@ ERRORS = (
     Known("body_too_large", 413, "more than --max-body, or than a page takes"),
     Known("invalid_request", 422, "the new configuration has mistakes; nothing has changed"),
     Known("queue_full", 429, "as many wait as may; Retry-After follows the pace of the queue"),
+    Known("concurrency_limit", 429, "as many requests as the model's concurrencyLimit allows"),
     Known("internal_error", 500, "an error in swapd itself; its log says which"),
     Known("load_failed", 502, "the model did not start; with its exit code and last lines"),
     Known("upstream_unreachable", 502, "the model or the peer does not answer"),
@@ -71,6 +74,8 @@ def of_reason(reason: Reason, retry_after: float | None = None) -> Refusal:
         case QueueFull(limit):
             text = f"cannot queue another request: {limit} wait already; try again later"
             return Refusal(429, "queue_full", text, retry_after=retry_after)
+        case TooMany(model, limit):
+            return too_many(model, limit, retry_after)
         case LoadFailed(model, cause):
             text = f"cannot load {model}: {_words(cause)}"
             return Refusal(502, "load_failed", text, cause=cause)
@@ -122,6 +127,12 @@ def no_comfyui(model: str) -> Refusal:
     return Refusal(404, "model_not_found", text)
 
 
+def too_many(model: str, limit: int, retry_after: float | None) -> Refusal:
+    """Say that a model has as many requests as it may."""
+    text = f"Too many requests: {model} takes {limit} at a time (its concurrencyLimit)"
+    return Refusal(429, "concurrency_limit", text, retry_after=retry_after)
+
+
 def unauthorized() -> Refusal:
     """Ask for a key."""
     text = "unauthorized: invalid or missing API key"
@@ -147,6 +158,12 @@ def no_such_request(name: str) -> Refusal:
 def invalid_request(text: str) -> Refusal:
     """Say what is wrong with the client's body."""
     return Refusal(400, "invalid_request", text)
+
+
+def bad_keep_alive(text: str) -> Refusal:
+    """Say what the header may hold."""
+    text = f"X-Swapd-Keep-Alive: expected seconds, 0 or -1, got {quoted(text)}"
+    return invalid_request(text)
 
 
 def body_too_large(limit: int) -> Refusal:

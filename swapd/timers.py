@@ -20,8 +20,9 @@ class _Alarm:
 class Timers:
     """Posts events after a while; late ones are told apart by what is in them, not unset here."""
 
-    nursery: trio.Nursery
     post: Callable[[Event], None]
+    nursery: trio.Nursery = attrs.field(init=False)
+    """Where they tick; set before the first is armed."""
     _alarms: dict[Hashable, _Alarm] = attrs.field(factory=dict)
 
     def arm(self, seconds: float, event: Event, *, key: Hashable) -> None:
@@ -36,10 +37,10 @@ class Timers:
             alarm = self._alarms[key] = _Alarm(event, trio.CancelScope(deadline=deadline))
             self.nursery.start_soon(self._ring, key, alarm)
 
-    def remaining(self, key: Hashable) -> float:
-        """Say in how many seconds the event comes; 0 when none is due."""
+    def remaining(self, key: Hashable) -> float | None:
+        """Say in how many seconds the event comes; None when none is due."""
         alarm = self._alarms.get(key)
-        return max(0.0, alarm.waiting.deadline - trio.current_time()) if alarm else 0.0
+        return max(0.0, alarm.waiting.deadline - trio.current_time()) if alarm else None
 
     async def _ring(self, key: Hashable, alarm: _Alarm) -> None:
         with alarm.waiting:

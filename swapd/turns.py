@@ -53,6 +53,8 @@ class Turn:
     model: ModelId
     loads: bool
     """Whether the model is loaded for it."""
+    keep_alive: float | None
+    """Seconds that the model is kept afterwards, below 0 for ever; None as configured."""
     revoke: Callable[[Reason], None]
     """Called at most once, if the model is taken away after it was granted."""
     opened: float
@@ -68,6 +70,8 @@ class Turn:
     """Seconds of the wait in which its model was loaded."""
     place: int | None = None
     """The position among those that wait, counted from 1; None before the first word of it."""
+    forgotten: bool = False
+    """Whether it was given up, because its model is long gone and it has not noticed."""
     _heard: trio.Event | None = None
     _decision: LoadedModel | Refused | None = None
     _decided: trio.Event = attrs.field(factory=trio.Event)
@@ -78,6 +82,7 @@ class Turn:
 
     def __exit__(self, *error: object) -> None:
         self._give_back(self)
+        self._decided.set()
 
     def move(self, position: int) -> None:
         """Note the position."""
@@ -106,17 +111,22 @@ class Turn:
         """Whether it was granted or refused."""
         return self._decision is not None
 
+    async def settled(self) -> None:
+        """Wait until it is granted, refused, or over without either."""
+        await self._decided.wait()
+
     async def again(self) -> bool:
         """After a model that could not be reached: go back to the head of the queue if it is dead.
 
         Its connections end a moment before its process is seen to, and a request that comes in
-        between has not been seen by anybody. Answers False for a model that lives on.
+        between has not been seen by anybody. Answers False for a model that lives on, and for who
+        notices so late that its ticket was given up.
         """
         assert isinstance(self._decision, LoadedModel)
         ended = self._decision.ended
         with trio.move_on_after(DEATH_IS_SEEN):
             await ended.wait()
-        if not ended.is_set():
+        if not ended.is_set() or self.forgotten:
             return False
         self._decision, self.run = None, None
         self._decided = trio.Event()

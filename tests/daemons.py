@@ -242,17 +242,19 @@ async def serving(
     """Run a daemon. If the test does not end it, it is told to, and must; nothing may be left.
 
     `ports` is how many it may need, if there will be more models than there are. `settings` stand
-    in its configuration beside the models. After `patience` seconds the test has failed.
+    in its configuration beside the models. What it measures is kept in the test's folder, for the
+    next one there. After `patience` seconds the test has failed.
     """
     config = tmp_path / "swapd.yaml"
     common = {"logLevel": log, "startPort": free_ports(ports or len(models)), **settings}
     write_config(config, {**common, "models": dict(models)})
     mark = secrets.token_hex(8)
     command = [sys.executable, "-m", "swapd", "serve", "--config", str(config)]
+    own = {"PYTHONPATH": str(ROOT), "STATE_DIRECTORY": str(tmp_path / "state"), MARK: mark}
     with trio.fail_after(patience):
         process = await trio.lowlevel.open_process(
             [*command, "--listen", listen, *args],
-            env={**os.environ, "PYTHONPATH": str(ROOT), MARK: mark, **(env or {})},
+            env={**os.environ, **own, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

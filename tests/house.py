@@ -25,6 +25,7 @@ from swapd.flights import Flights
 from swapd.front.connection import Peer
 from swapd.front.gateway import make_gateway
 from swapd.front.serve import Front
+from swapd.ids import ModelId
 from swapd.loads import Loads
 from swapd.manage.app import make_app
 from swapd.profiles import Profiles
@@ -147,6 +148,8 @@ class House:
     nursery: trio.Nursery
     headers: Mapping[str, str]
     """What `post` and `get` send with every request, such as a key."""
+    read_ahead: list[ModelId]
+    """Whose files were asked for ahead of a load, in order."""
 
     def call(self, *, stalling: bool = False) -> Caller:
         """Connect a client; a stalling one blocks the other side until it reads."""
@@ -212,7 +215,14 @@ async def open_house(
         def open_pool(model: Model) -> Pool:
             return Pool(model.origin, connect=upstream.connect)
 
-        engine = Engine(chosen, choose(chosen), supervise=fakes, open_pool=open_pool)
+        read_ahead: list[ModelId] = []
+        engine = Engine(
+            chosen,
+            choose(chosen),
+            supervise=fakes,
+            open_pool=open_pool,
+            read_ahead=lambda model: read_ahead.append(model.id) if model else None,
+        )
         reloader = Reloader(Loaded(chosen), read=read, adopt=engine.adopt, running=engine.running)
         flights, profiles = Flights(), Profiles()
         loads = Loads(engine, flights)
@@ -222,5 +232,7 @@ async def open_house(
         await nursery.start(engine.run)
         await nursery.start(reloader.run)
         await nursery.start(loads.run)
-        yield House(engine, reloader, front, fakes, upstream, flights, nursery, headers)
+        yield House(
+            *(engine, reloader, front, fakes, upstream, flights, nursery, headers, read_ahead)
+        )
         nursery.cancel_scope.cancel()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from swapd import __version__
-from swapd.cli import main
+from swapd.cli import main, state_folder
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,6 +33,12 @@ models:
     ttl: soon
     bogus: 1
 """
+
+
+@pytest.fixture(autouse=True)
+def _no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what a daemon writes away from whoever runs the tests."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
 
 
 @pytest.fixture
@@ -206,15 +212,6 @@ def test_on_a_terminal_a_caret_shows_the_place(broken):
     assert "        ttl: soon\n             ^\n" in shown
 
 
-def test_a_scheduler_that_is_not_there_is_said_to_be(tmp_path, capsys):
-    """Before anything listens; `check` has nothing against it."""
-    path = tmp_path / "f.yaml"
-    path.write_text(GOOD + "routing: {scheduler: {use: fifo}}\n")
-    assert exit_code("check", str(path)) == 0
-    assert exit_code("serve", "--config", str(path), "--listen", "127.0.0.1:0") == 78
-    assert "routing.scheduler.use: this version has no scheduler fifo" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("text", ["models: [", "models:\n\ta: 1\n", "\x00", "- a\n"])
 def test_what_is_no_yaml_or_no_mapping_is_a_line_too(text, tmp_path, capsys):
     """Half-written files are the commonest mistake."""
@@ -243,6 +240,42 @@ def test_tls_files_that_cannot_be_used_are_said_to_be(good, tmp_path, capsys):
         assert exit_code("serve", "--config", good, "--listen", "127.0.0.1:0", *files) == 78
         [line] = capsys.readouterr().err.splitlines()
         assert line.startswith("swapd: cannot use the TLS files: ")
+
+
+@pytest.mark.parametrize("use", ["serial", "fifo"])
+def test_either_scheduler_is_served_with(use, tmp_path, capsys):
+    """What `check` finds fine must not fail when it is served: the next complaint is TLS's."""
+    path = tmp_path / "f.yaml"
+    path.write_text(GOOD + f"routing: {{scheduler: {{use: {use}}}}}\n")
+    assert exit_code("check", str(path)) == 0
+    assert capsys.readouterr() == (f"{path}: fine, 1 model\n", "")
+
+    files = ("--tls-cert-file", str(tmp_path / "no"), "--tls-key-file", str(tmp_path / "no"))
+    assert exit_code("serve", "--config", str(path), "--listen", "127.0.0.1:0", *files) == 78
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("swapd: cannot use the TLS files: ")
+
+
+# Where state is kept
+
+
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({"STATE_DIRECTORY": "/s", "XDG_STATE_HOME": "/x", "HOME": "/h"}, "/s"),
+        ({"STATE_DIRECTORY": "/s/a:/s/b"}, "/s/a"),
+        ({"STATE_DIRECTORY": "", "XDG_STATE_HOME": "/x", "HOME": "/h"}, "/x/swapd"),
+        ({"XDG_STATE_HOME": "", "HOME": "/h"}, "/h/.local/state/swapd"),
+        ({"XDG_STATE_HOME": "x", "HOME": "/h"}, "/h/.local/state/swapd"),
+        ({"HOME": "/h"}, "/h/.local/state/swapd"),
+        ({"HOME": "h"}, None),
+        ({"HOME": ""}, None),
+        ({}, None),
+    ],
+)
+def test_state_is_kept_where_the_environment_has_room_for_it(environment, folder):
+    """A service manager's folder, then the user's; never the folder that it was started in."""
+    assert state_folder(environment) == (None if folder is None else Path(folder))
 
 
 # 64: wrong usage

@@ -1,7 +1,8 @@
 """The loop between requests, scheduler and models: real scheduler, fake models, pretend time."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 
 import attrs
 import pytest
@@ -28,13 +29,29 @@ from swapd.turns import Refused
 from swapd.wire.pool import Pool
 from tests import stories
 from tests.fakes import CRASHED, FakeModels
+from tests.shapes import fifo_settings, group
 
 A, B = ModelId("a"), ModelId("b")
+
+MODELS = (stories.model("a"), stories.model("b"))
+
+BOTH = pytest.mark.parametrize("scheduler", ["serial", "fifo"])
+
+
+def settings_of(scheduler: str, *models: Model) -> Settings:
+    """Make settings in which no two models run side by side."""
+    if scheduler == "serial":
+        return stories.settings(models)
+    settings = fifo_settings({"all": group("".join(model.id for model in models))})
+    return attrs.evolve(settings, models={model.id: model for model in models})
 
 
 @asynccontextmanager
 async def running(
-    *models: str, settings: Settings | None = None, fakes: FakeModels | None = None
+    *models: str,
+    settings: Settings | None = None,
+    fakes: FakeModels | None = None,
+    read_ahead: Callable[[Model | None], None] = lambda model: None,
 ) -> AsyncIterator[tuple[Engine, FakeModels]]:
     """Run an engine over fake models."""
     chosen = settings or stories.settings(models)
@@ -44,6 +61,7 @@ async def running(
         choose(chosen),
         supervise=pretend,
         open_pool=lambda model: Pool(model.origin),
+        read_ahead=read_ahead,
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(engine.run)
@@ -191,11 +209,11 @@ async def test_a_busy_model_has_one_idle_timer(autojump_clock):
     async with running(settings=stories.settings(["a"], ttl=300)) as (engine, _):
         await use(engine, A)
         await wait_all_tasks_blocked()
-        before = len(engine._nursery.child_tasks)
+        before = len(engine._timers.nursery.child_tasks)
         for _ in range(100):
             await use(engine, A)
         await wait_all_tasks_blocked()
-        assert len(engine._nursery.child_tasks) == before
+        assert len(engine._timers.nursery.child_tasks) == before
 
 
 async def test_a_client_that_does_not_let_go_is_forgotten_when_its_model_is_gone(autojump_clock):
@@ -554,3 +572,249 @@ async def test_a_turn_knows_how_long_it_queued_and_how_long_it_loaded(autojump_c
                 await second.granted()
                 assert (second.queued, second.loading) == (10.0, 7.0)
         assert measured == [(7.0 + 10.0 + 2.0, 7.0)]
+
+
+# Unloading in other ways
+
+
+@BOTH
+async def test_an_unload_that_drains_lets_the_served_finish(scheduler, autojump_clock):
+    """And nobody else: who waits for it is refused, or has it loaded anew."""
+    async with running(settings=settings_of(scheduler, *MODELS)) as (engine, models):
+        for keep in (False, True):
+            got: list[Reason] = []
+            async with trio.open_nursery() as nursery:
+                with engine.turn(A, revoke=got.append) as first:
+                    await first.granted()
+                    with engine.turn(B, revoke=print) as other:
+                        nursery.start_soon(partial(engine.unload, drain=True, keep=keep))
+                        await trio.sleep(60)
+                        assert (got, engine.phase(A)) == ([], Phase.READY)
+                        assert other.decided == (not keep)
+                        if not keep:
+                            with pytest.raises(Refused) as refused:
+                                await other.granted()
+                            assert refused.value.reason == ModelUnloaded(B)
+            if not keep:
+                assert not models.running
+        assert models.loads == [A, A]
+
+
+@BOTH
+async def test_a_drain_is_cut_short_when_its_time_is_over(scheduler, autojump_clock):
+    """A stream without an end must not keep a model for ever; its process gets its own grace."""
+    async with running(settings=settings_of(scheduler, *MODELS)) as (engine, models):
+        models.stubborn.add(A)
+        got: list[Reason] = []
+        async with trio.open_nursery() as nursery:
+            with engine.turn(A, revoke=got.append) as turn:
+                await turn.granted()
+                began = trio.current_time()
+                nursery.start_soon(partial(engine.unload, [A], drain=True, seconds=30.0))
+                await trio.sleep(29)
+                assert got == []
+                await trio.sleep(2)
+                assert got == [ModelUnloaded(A)]
+        assert trio.current_time() == began + 30 + 10
+
+
+@BOTH
+@pytest.mark.parametrize(("seconds", "took"), [(None, 10.0), (0.0, 0.0), (3.0, 3.0)])
+async def test_an_unload_now_is_given_as_long_as_it_says(seconds, took, scheduler, autojump_clock):
+    """Until SIGKILL; without a word it is the model's own time."""
+    async with running(settings=settings_of(scheduler, *MODELS)) as (engine, models):
+        models.stubborn.add(A)
+        await use(engine, A)
+        began = trio.current_time()
+        assert await engine.unload([A], seconds=seconds) is None
+        assert trio.current_time() - began == took
+
+
+@BOTH
+async def test_who_may_keep_waiting_is_served_after_an_unload(scheduler, autojump_clock):
+    """An operator has fetched new weights; nobody in the queue need ask again."""
+    async with running(settings=settings_of(scheduler, *MODELS)) as (engine, models):
+        await use(engine, A)
+        async with trio.open_nursery() as nursery:
+            with engine.turn(A, revoke=print) as serving:
+                await serving.granted()
+                nursery.start_soon(use, engine, B)
+                await wait_all_tasks_blocked()
+                nursery.start_soon(partial(engine.unload, [A, B], keep=True))
+                await wait_all_tasks_blocked()
+        assert models.loads == [A, B]
+
+
+# Liveness
+
+ASKED = 15.0
+
+
+def asked(name: str) -> Model:
+    """Make a model that is asked for its health while it is idle."""
+    return attrs.evolve(stories.model(name), liveness_interval=ASKED)
+
+
+@BOTH
+async def test_a_deaf_model_that_nobody_uses_is_started_anew(scheduler, autojump_clock):
+    """Before the next request finds out; and once only, if it answers then."""
+    async with running(settings=settings_of(scheduler, asked("a"), asked("b"))) as (
+        engine,
+        models,
+    ):
+        await use(engine, A)
+        models.deaf.add(A)
+        await trio.sleep(ASKED + models.liveness_patience + models.stop / 2)
+        models.deaf.clear()
+        await trio.sleep(1000)
+        assert (models.loads, models.running) == ([A, A], {A})
+        told = [(one.kind, one.text) for one in engine.decisions.since(0) if one.kind != "grant"]
+        assert told[2:] == [
+            ("failed", "restarting a: it stopped answering its health check"),
+            ("stopped", "a is gone"),
+            ("load", "loading a anew"),
+            ("ready", "a is ready"),
+        ]
+
+
+@BOTH
+async def test_a_deaf_model_that_serves_is_left_alone(scheduler, autojump_clock):
+    """A server that works on a long prompt answers nobody else."""
+    async with running(settings=settings_of(scheduler, asked("a"))) as (engine, models):
+        models.deaf.add(A)
+        assert await use(engine, A, 1000) == []
+        assert models.loads == [A]
+
+
+@BOTH
+async def test_a_deaf_model_is_not_started_anew_in_the_way_of_another(scheduler, autojump_clock):
+    """Who waits goes before what nobody waits for."""
+    async with running(settings=settings_of(scheduler, asked("a"), asked("b"))) as (
+        engine,
+        models,
+    ):
+        models.stop = 5.0
+        await use(engine, A)
+        models.deaf.add(A)
+        await trio.sleep(ASKED + models.liveness_patience + 1)
+        assert engine.phase(A) is Phase.STOPPING
+        await use(engine, B)
+        await trio.sleep(10)
+        assert models.loads == [A, B]
+        assert models.most == 1
+
+
+@BOTH
+async def test_a_deaf_model_that_is_unloaded_stays_so(scheduler, autojump_clock):
+    """Whoever wanted it gone did not want it back."""
+    async with running(settings=settings_of(scheduler, asked("a"))) as (engine, models):
+        models.stop = 5.0
+        await use(engine, A)
+        models.deaf.add(A)
+        await trio.sleep(ASKED + models.liveness_patience + 1)
+        assert await engine.unload() is None
+        await trio.sleep(1000)
+        assert models.loads == [A]
+
+
+# What else the scheduler asks for
+
+
+@BOTH
+async def test_what_is_loaded_next_is_read_ahead_once(scheduler, autojump_clock):
+    """While another is served; the reading ends when a model is started, which wants the disk."""
+    ahead: list[ModelId | None] = []
+
+    def read_ahead(model: Model | None) -> None:
+        ahead.append(model.id if model else None)
+
+    files = attrs.evolve(stories.model("b"), prefetch=())
+    settings = settings_of(scheduler, stories.model("a"), files)
+    async with running(settings=settings, read_ahead=read_ahead) as (engine, _):
+        for _ in range(2):
+            ahead.clear()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(use, engine, A, 10)
+                await trio.sleep(5)
+                assert ahead == [None]
+                for _ in range(3):
+                    nursery.start_soon(use, engine, B)
+                    await wait_all_tasks_blocked()
+                assert ahead == [None, B]
+            assert ahead == [None, B, None]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("keep_alive", "seconds"), [(None, 300.0), (0.0, 0.0), (5.0, 5.0), (0.5, 0.5), (-1.0, None)]
+)
+async def test_a_turn_may_say_how_long_its_model_is_kept(
+    keep_alive, seconds, scheduler, autojump_clock
+):
+    """The last that leaves is the one that counts, and the next may say otherwise."""
+    model = attrs.evolve(stories.model("a"), ttl=300.0)
+    async with running(settings=settings_of(scheduler, model)) as (engine, models):
+        with engine.turn(A, revoke=print, keep_alive=77.0) as turn:
+            await turn.granted()
+        with engine.turn(A, revoke=print, keep_alive=keep_alive) as turn:
+            await turn.granted()
+        await wait_all_tasks_blocked()
+        if seconds is None:
+            await trio.sleep(80_000)
+            assert models.running == {A}
+            await use(engine, A)
+            seconds = 300.0
+        await trio.sleep(seconds)
+        await trio.sleep(models.stop / 2)
+        assert engine.phase(A) is Phase.STOPPING
+        await trio.sleep(models.stop)
+        assert models.loads == [A]
+        assert not models.running
+
+
+# Coming back
+
+
+@BOTH
+async def test_who_comes_back_is_not_forgotten_then(scheduler, autojump_clock):
+    """It noticed late that its model had died; the next run is its own for as long as it likes."""
+    async with running(settings=settings_of(scheduler, *MODELS)) as (engine, models):
+        got: list[Reason] = []
+        with engine.turn(A, revoke=got.append) as turn:
+            await turn.granted()
+            models.crash("a")
+            await trio.sleep(models.stop + FORGET_STALLED / 2)
+            assert await turn.again()
+            await turn.granted()
+            await trio.sleep(60)
+            assert [standing.position for standing, _ in engine.ask.queue()] == [0]
+            with engine.turn(B, revoke=print) as other:
+                await trio.sleep(60)
+                assert not other.decided
+        assert got == []
+
+
+@BOTH
+async def test_who_waits_again_is_not_forgotten_then(scheduler, autojump_clock):
+    """The new load takes longer than whoever stalls is waited for."""
+    async with running(settings=settings_of(scheduler, *MODELS)) as (engine, models):
+        with engine.turn(A, revoke=print) as turn:
+            await turn.granted()
+            models.load = 60.0
+            models.crash("a")
+            await trio.sleep(models.stop + FORGET_STALLED / 2)
+            assert await turn.again()
+            assert (await turn.granted()).ready == trio.current_time()
+
+
+@BOTH
+async def test_who_was_forgotten_does_not_come_back(scheduler, autojump_clock):
+    """Nobody would ever tell it anything: its ticket is given up."""
+    async with running(settings=settings_of(scheduler, *MODELS)) as (engine, models):
+        with engine.turn(A, revoke=print) as turn:
+            await turn.granted()
+            models.crash("a")
+            await trio.sleep(models.stop + FORGET_STALLED + 1)
+            assert not await turn.again()
+        assert models.loads == [A]
+        await use(engine, A)

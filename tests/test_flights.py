@@ -85,3 +85,30 @@ async def test_one_that_fails_or_is_cancelled_from_outside_is_forgotten():
         raise ZeroDivisionError
     assert [flight.cut for flight in flown] == [None]
     assert list(flights) == []
+
+
+async def test_one_that_was_told_to_end_is_not_found_any_more():
+    """It may take a moment, in which nobody can cancel it again; but it is still under way."""
+    flights = Flights()
+    with opened(flights) as flight:
+        assert not flight.ending
+        flight.end(UNLOADED)
+        assert flight.ending
+        assert flights.find("r-1") is None
+        assert not flights.cancel("r-1")
+        assert flights.of("r-1") is flight
+        assert list(flights) == [flight]
+        await trio.sleep_forever()
+    assert flights.of("r-1") is None
+
+
+async def test_somebody_may_end_one_by_its_name(caplog):
+    """Once; and the log says so."""
+    caplog.set_level("INFO")
+    flights = Flights()
+    assert not flights.cancel("r-1")
+    with opened(flights) as flight:
+        assert flights.cancel("r-1")
+        await trio.sleep_forever()
+    assert flight.cut == Cancelled()
+    assert caplog.messages == ["cancelling request r-1"]

@@ -26,6 +26,7 @@ UNTESTED = {
     "config/draft.py": "what rules share; test_rules.py makes drafts",
     "schedule/events.py": "plain values; test_serial.py tells them",
     "schedule/effects.py": "plain values; test_serial.py expects them",
+    "schedule/motives.py": "plain values; test_decisions.py puts each into words",
     "schedule/reasons.py": "plain values; test_refusals.py puts each into words",
 }
 
@@ -40,7 +41,7 @@ LONGEST = 300
 # A bug met here must not end the daemon, or must end it with a sentence. manage/app.py registers
 # an error handler instead, which is Quart's way to say the same.
 CATCHES_EVERYTHING = {
-    *("cli.py", "engine.py", "reload.py", "front/connection.py", "front/serve.py"),
+    *("cli.py", "reload.py", "runs.py", "front/connection.py", "front/serve.py"),
 }
 
 PRINTS = {"cli.py", "demo/__main__.py", "demo/server.py"}
@@ -77,11 +78,13 @@ def test_every_exception_is_still_needed():
 
 def test_every_test_file_has_its_module():
     """A test whose module was renamed must move with it."""
-    # The house rules, the pretend model server, HTTP where it is no longer polite, and what the
-    # vendors' own clients and a tester that reads our OpenAPI document say.
+    # The house rules, the pretend model server, HTTP where it is no longer polite, what the
+    # vendors' own clients and a tester that reads our OpenAPI document say, and random worlds.
     wholes = {
         *("tests/test_house.py", "tests/children/test_children.py"),
         *("tests/front/test_hygiene.py", "tests/test_clients.py", "tests/test_contract.py"),
+        "tests/test_hours.py",
+        "tests/schedule/test_worlds.py",
     }
     for path in TESTS:
         place = path.relative_to(ROOT / "tests")

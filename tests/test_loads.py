@@ -3,13 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import attrs
+import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from swapd.config.settings import Settings
 from swapd.engine import Engine
 from swapd.flights import Flights
 from swapd.ids import ModelId
-from swapd.loads import Loads
+from swapd.loads import Loads, newly_preloaded
 from swapd.schedule.choose import choose
 from swapd.schedule.phase import Phase
 from swapd.schedule.reasons import Cancelled, LoadFailed, ModelUnloaded, ShuttingDown
@@ -150,3 +153,69 @@ async def test_the_end_of_the_service_is_the_end_of_its_loads(autojump_clock):
             service.cancel_scope.cancel()
         assert_nothing_left(loads)
         nursery.cancel_scope.cancel()
+
+
+# Preloading
+
+
+def preloading(names: str, **models: str) -> Settings:
+    """Make settings in which these are preloaded; other `models` have another `cmd`."""
+    made = [stories.model(name, cmd=models.get(name)) for name in "abc"]
+    return attrs.evolve(stories.settings(made), preload=tuple(map(ModelId, names)))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "loads"), [pytest.param("a", [A], id="R23-ours"), ("ba", [B, A]), ("", [])]
+)
+async def test_what_is_to_be_preloaded_is_loaded_in_its_order(wanted, loads, autojump_clock):
+    """One after the other, each with a load and a readiness in the journal."""
+    async with running("a", "b") as (preloads, models):
+        preloads.preload(map(ModelId, wanted))
+        await trio.sleep(60)
+        assert models.loads == loads
+        told = [one for one in preloads.engine.decisions.since(0) if one.kind == "ready"]
+        assert [one.model for one in told] == loads
+        assert_nothing_left(preloads)
+
+
+async def test_a_preload_that_fails_keeps_no_other_from_being_loaded(autojump_clock, caplog):
+    """And it is in the log, because nobody waits for it."""
+    async with running("a", "b") as (loads, models):
+        models.broken.add(A)
+        loads.preload([A, ModelId("ghost"), B])
+        await trio.sleep(60)
+        assert models.running == {B}
+        assert_nothing_left(loads)
+    warnings = [message for message in caplog.messages if message.startswith("cannot")]
+    assert [message.partition(":")[0] for message in warnings] == [
+        "cannot preload a",
+        "cannot preload ghost",
+    ]
+
+
+async def test_who_asks_meanwhile_waits_for_one_load_at_most(autojump_clock):
+    """Preloads stand in the queue one at a time, and not all before the first client."""
+    async with running("a", "b", "c") as (loads, models):
+        loads.preload([A, B])
+        await wait_all_tasks_blocked()
+        assert await loads.load(ModelId("c")) is None
+        await trio.sleep(60)
+        assert models.loads == [A, "c", B]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        (preloading(""), preloading("ab"), [A, B]),
+        (preloading("a"), preloading("ba"), [B]),
+        (preloading("ab"), preloading("ab"), []),
+        (preloading("ab"), preloading(""), []),
+        (preloading("ab"), preloading("ab", a="a --new"), [A]),
+        (preloading("ab"), preloading("b", a="a --new"), []),
+        (attrs.evolve(preloading("a"), models={}), preloading("a"), [A]),
+    ],
+    ids=["all", "one more", "none", "none now", "changed", "changed, not wanted", "added"],
+)
+def test_a_reload_preloads_what_is_new(old, new, wanted):
+    """What has been idle and is gone since the start is not loaded again with every reload."""
+    assert newly_preloaded(old, new) == wanted

@@ -15,7 +15,8 @@ from tests import stories
 
 def turn(*, take_back: Callable[[Turn], None] = print) -> Turn:
     claim, give_back = print, print
-    return Turn(Ticket(1), "r-1", ModelId("a"), True, print, 0.0, claim, take_back, give_back)
+    who = (Ticket(1), "r-1", ModelId("a"))
+    return Turn(*who, True, None, print, 0.0, claim, take_back, give_back)
 
 
 def loaded(*, started: float = 0.0, ready: float | None = None) -> LoadedModel:

@@ -19,7 +19,17 @@ from swapd.auth import keys_of
 from swapd.engine import Engine
 from swapd.flights import Flights
 from swapd.loads import Loads
-from swapd.manage import config, models, openapi, pages, requests
+from swapd.manage import (
+    config,
+    decisions,
+    models,
+    openapi,
+    pages,
+    queue,
+    requests,
+    standings,
+    unload,
+)
 from swapd.manage import profiles as profile_pages
 from swapd.manage.replies import as_json, refused
 from swapd.manage.told import Told, is_open, tells
@@ -55,8 +65,12 @@ def make_app(
     app.url_map.converters["id"] = _Id
     app.register_blueprint(pages.blueprint())
     app.register_blueprint(models.blueprint(engine, profiles, reloader=reloader))
+    app.register_blueprint(standings.blueprint(engine, reloader))
+    app.register_blueprint(unload.blueprint(engine))
     app.register_blueprint(profile_pages.blueprint(engine, profiles))
     app.register_blueprint(requests.blueprint(engine, flights, loads))
+    app.register_blueprint(queue.blueprint(engine, flights))
+    app.register_blueprint(decisions.blueprint(engine.decisions))
     app.register_blueprint(config.blueprint(reloader))
 
     @app.get("/openapi.json")

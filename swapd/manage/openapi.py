@@ -20,7 +20,7 @@ Schema = dict[str, Any]
 
 # What can become of any request for a model.
 OF_MODELS = (
-    *("model_not_found", "body_too_large", "upload_failed", "queue_full"),
+    *("model_not_found", "body_too_large", "upload_failed", "queue_full", "concurrency_limit"),
     *("load_failed", "upstream_unreachable", "upstream_cut", "back_off", "model_unloaded"),
     *("model_failed", "cancelled", "shutting_down", "service_unavailable", "peers_in_a_circle"),
 )
@@ -99,6 +99,10 @@ def _page(path: str, view: View) -> Schema:
         {"name": name, "in": "query", "description": why, "schema": {"enum": list(WORDS)}}
         for name, why in told.switches.items()
     ]
+    operation["parameters"] += [
+        {"name": name, "in": "query", "description": one.why, "schema": dict(one.schema)}
+        for name, one in told.parameters.items()
+    ]
     codes = {*OF_ALL, *told.errors}
     if told.open:
         operation["security"] = []
@@ -150,7 +154,9 @@ def _variables(path: str) -> list[Schema]:
 
 
 def _own(told: Told) -> Schema:
-    content = {told.kind: {"schema": {"type": "object"} if told.kind == JSON else _TEXT}}
+    content: Schema = {told.kind: {"schema": {"type": "object"} if told.kind == JSON else _TEXT}}
+    if told.table:
+        content[TEXT] = {"schema": _TEXT}
     return {str(status): {"description": "done", "content": content} for status in told.statuses}
 
 

@@ -1,7 +1,5 @@
 """What is under way: cancelling it, and loading models without a request for them."""
 
-import logging
-
 from quart import Blueprint, Response
 
 from swapd import refusals
@@ -11,15 +9,12 @@ from swapd.loads import Loads
 from swapd.manage.replies import as_json, done, refused
 from swapd.manage.switches import only_switch
 from swapd.manage.told import Told, tells
-from swapd.schedule.reasons import Cancelled
-
-log = logging.getLogger(__name__)
 
 LOADING = Told(
     (200, 202),
     errors=(
         *("model_not_found", "load_failed", "back_off", "model_failed", "model_unloaded"),
-        *("queue_full", "cancelled", "shutting_down"),
+        *("queue_full", "concurrency_limit", "cancelled", "shutting_down"),
     ),
     switches={"wait": "answer when the model is ready, or with why it is not"},
 )
@@ -33,11 +28,8 @@ def blueprint(engine: Engine, flights: Flights, loads: Loads) -> Blueprint:
     @tells(Told(errors=("not_found",)))
     async def cancel(name: str) -> Response:
         """Cancel a request by its id; its client gets 503, or sees its answer cut."""
-        flight = flights.find(name)
-        if flight is None:
+        if not flights.cancel(name):
             return refused(refusals.no_such_request(name))
-        log.info("cancelling request %s", name)
-        flight.end(Cancelled())
         return done()
 
     @pages.post("/api/models/load/<id:name>")

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import attrs
 
+from swapd.manage.parameters import Parameter
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 JSON = "application/json"
@@ -28,6 +30,10 @@ class Told:
     """The statuses for requests that cannot be used."""
     switches: Mapping[str, str] = attrs.field(factory=dict)
     """What its query may turn on, and what for."""
+    parameters: Mapping[str, Parameter] = attrs.field(factory=dict)
+    """What else its query may have."""
+    table: bool = False
+    """Whether people may have it as a table, by `Accept: text/plain`."""
     takes: Mapping[str, Any] | None = None
     """The schema of the JSON that it takes."""
     open: bool = False

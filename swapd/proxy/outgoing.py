@@ -1,12 +1,19 @@
 """A client's request as it goes on to a model or a peer."""
 
+import math
+
 import attrs
 
+from swapd import refusals
 from swapd.config.settings import Origin, Peer, Timeouts
-from swapd.proxy.scope import Scope, address
+from swapd.proxy.body import Unusable
+from swapd.proxy.scope import Scope, address, header
 from swapd.proxy.spool import Body, Spliced
 from swapd.wire.exchange import Request
 from swapd.wire.headers import for_peer, for_upstream, target, with_host
+
+# Says in a request how long its model is kept when nobody uses it afterwards.
+KEEP_ALIVE = b"x-swapd-keep-alive"
 
 
 @attrs.frozen
@@ -51,6 +58,23 @@ class Outgoing:
     def client(self) -> str | None:
         """The address that the request came from."""
         return address(self.scope)
+
+    @property
+    def keep_alive(self) -> float | None:
+        """How long the model is to be kept afterwards, in seconds, below 0 for ever.
+
+        None when the client does not say. Raises `Unusable` for what is no number.
+        """
+        text = header(self.scope, KEEP_ALIVE)
+        if text is None:
+            return None
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = math.nan
+        if not math.isfinite(seconds) or (seconds < 0 and seconds != -1):
+            raise Unusable(refusals.bad_keep_alive(text.decode("latin-1")))
+        return seconds
 
     @property
     def _length(self) -> int:

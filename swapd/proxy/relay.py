@@ -67,9 +67,15 @@ class Relay:
         the loading in them; `only_loaded`, if not empty, why no model is loaded for it.
         """
 
+        keep_alive = outgoing.keep_alive
+
         async def in_turn(flight: Flight) -> None:
             with self.engine.turn(
-                model.id, revoke=flight.end, name=flight.id, loads=not only_loaded
+                model.id,
+                revoke=flight.end,
+                name=flight.id,
+                loads=not only_loaded,
+                keep_alive=keep_alive,
             ) as turn:
                 phase = partial(self.engine.phase, model.id)
                 waiting = Waiting(answer, turn, phase, lines) if events else None

@@ -12,82 +12,26 @@ import attrs
 from swapd.config.change import same_process
 from swapd.config.settings import Model
 from swapd.ids import ModelId, Order, Run, Ticket
-from swapd.schedule.phase import NEXT, Phase
+from swapd.schedule.facts import FailureFacts, Request, RunFacts, Service
+from swapd.schedule.measures import Measures
+from swapd.schedule.phase import Phase
 from swapd.schedule.reasons import Cause, Unkillable
-
-# A second failure in a row opens a back-off of this many seconds, doubling up to the longest.
-FIRST_BACK_OFF = 10.0
-LONGEST_BACK_OFF = 300.0
-
-
-@attrs.define
-class RunFacts:
-    """One run that is not yet verified gone."""
-
-    run: Run
-    definition: Model
-    """What it serves as: the newest definition that its process fits."""
-    phase: Phase = Phase.STARTING
-    turn: int = 0
-    """Counts the turns it has given, and the changes of its `ttl` while it was idle."""
-    armed: bool = False
-    """Whether an idle timer for the present turn number is ticking."""
-    stale: bool = False
-    """Whether its model is configured no more, or in a way that its process does not fit."""
-    stuck: Unkillable | None = None
-    model: ModelId = attrs.field(init=False)
-
-    @model.default
-    def _id(self) -> ModelId:
-        return self.definition.id
-
-    @property
-    def fit(self) -> bool:
-        """Whether a request may be granted it."""
-        return self.phase is Phase.READY and not self.stale
-
-    def move(self, phase: Phase) -> None:
-        """Take one arrow of the table."""
-        assert phase in NEXT[self.phase], f"{self.model}#{self.run}: {self.phase} to {phase}"
-        self.phase = phase
-
-    def adopt(self, model: Model | None) -> None:
-        """Measure the run by what its model is now; an idle timer of another `ttl` is void."""
-        self.stale = model is None or not same_process(self.definition, model)
-        if model is None or self.stale:
-            return
-        if self.armed and model.ttl != self.definition.ttl:
-            self.turn += 1
-            self.armed = False
-        self.definition = model
-
-
-@attrs.define
-class FailureFacts:
-    """Loads of one model that failed in a row."""
-
-    attempt: int
-    cause: Cause
-    backing_off: bool = False
-
-    def back_off(self) -> float:
-        """Say how many seconds the model is left alone after this attempt; 0 after the first."""
-        if self.attempt < 2:
-            return 0.0
-        # The exponent is bounded because a float's is: a model may fail for weeks.
-        doublings = min(self.attempt - 2, 16)
-        return float(min(FIRST_BACK_OFF * 2**doublings, LONGEST_BACK_OFF))
 
 
 @attrs.define(repr=False)
 class Desk:
     """Everything known, in one place, touched by one task."""
 
-    waiting: dict[Ticket, ModelId] = attrs.field(factory=dict)
+    measures: Measures = attrs.field(factory=Measures)
+    now: float = 0.0
+    """The time of the event that is being looked at."""
+    waiting: dict[Ticket, Request] = attrs.field(factory=dict)
     """In order of arrival."""
+    lines: dict[ModelId, dict[Ticket, Request]] = attrs.field(factory=dict)
+    """The same by model; no model without a request."""
     modest: set[Ticket] = attrs.field(factory=set)
-    """Those that no model is loaded for."""
-    granted: dict[Ticket, Run] = attrs.field(factory=dict)
+    """Those of `waiting` that no model is loaded for."""
+    granted: dict[Ticket, Service] = attrs.field(factory=dict)
     revoked: set[Ticket] = attrs.field(factory=set)
     """Those of `granted` that were told to end."""
     runs: dict[Run, RunFacts] = attrs.field(factory=dict)
@@ -95,14 +39,14 @@ class Desk:
     orders: dict[Order, set[Run]] = attrs.field(factory=dict)
     """Unload orders and the runs that each still waits for."""
     stopping: bool = False
-    _places: dict[Ticket, int] = attrs.field(factory=dict)
+    _order: list[Ticket] = attrs.field(factory=list)
     _last_run: int = 0
 
     # Questions
 
-    def head(self) -> tuple[Ticket, ModelId] | None:
+    def head(self) -> Request | None:
         """Say who arrived first among those that wait."""
-        return next(iter(self.waiting.items()), None)
+        return next(iter(self.waiting.values()), None)
 
     def run_of(self, model: ModelId) -> RunFacts | None:
         """Find the model's run, in whatever phase."""
@@ -117,89 +61,167 @@ class Desk:
         """Say what survived SIGKILL, if anything did."""
         return next((facts.stuck for facts in self.runs.values() if facts.stuck), None)
 
-    def back_off(self, model: ModelId) -> Cause | None:
-        """Say why the model is left alone, if it is."""
+    def back_off(self, model: ModelId) -> FailureFacts | None:
+        """Say why, and until when, the model is left alone, if it is."""
         failure = self.failures.get(model)
-        return failure.cause if failure and failure.backing_off else None
-
-    def serves(self, facts: RunFacts) -> bool:
-        """Say whether any request is served by the run."""
-        return facts.run in self.granted.values()
+        return failure if failure and failure.backing_off else None
 
     def wanted(self, facts: RunFacts) -> bool:
         """Say whether any request waits for the run's model or is served by it."""
-        return self.serves(facts) or facts.model in self.waiting.values()
+        return bool(facts.serving) or facts.model in self.lines
 
-    def moved(self) -> Iterator[tuple[Ticket, int]]:
+    def idle(self, facts: RunFacts) -> float | None:
+        """Say for how many seconds nobody has used a run; None for one that is not loaded."""
+        since = facts.idle_since
+        return None if since is None else self.now - since
+
+    def moved(self, order: list[Ticket]) -> Iterator[tuple[Ticket, int]]:
         """Say whose place in the queue is another than when last asked."""
-        before, self._places = self._places, {}
-        for position, ticket in enumerate(self.waiting, start=1):
-            self._places[ticket] = position
-            if before.get(ticket) != position:
+        before, self._order = self._order, order
+        if before == order:
+            return
+        # Most of a long queue stays where it was when somebody joins it.
+        same = next(
+            (at for at, pair in enumerate(zip(before, order, strict=False)) if pair[0] != pair[1]),
+            min(len(before), len(order)),
+        )
+        places = {ticket: at for at, ticket in enumerate(before[same:], start=same + 1)}
+        for position, ticket in enumerate(order[same:], start=same + 1):
+            if places.get(ticket) != position:
                 yield ticket, position
 
     # Steps
+
+    def wait(self, request: Request) -> None:
+        """Put a request at the end of the queue."""
+        self.waiting[request.ticket] = request
+        self.lines.setdefault(request.model, {})[request.ticket] = request
+        if not request.loads:
+            self.modest.add(request.ticket)
 
     def start(self, model: Model) -> RunFacts:
         """Open a new run of a model that has none."""
         assert self.run_of(model.id) is None, f"{model.id} runs already"
         self._last_run += 1
-        facts = RunFacts(Run(self._last_run), model)
+        facts = RunFacts(Run(self._last_run), model, self.now)
         self.runs[facts.run] = facts
         return facts
+
+    def ready(self, facts: RunFacts) -> None:
+        """Note that a model is loaded."""
+        facts.move(Phase.READY, self.now)
+        self.failures.pop(facts.model, None)
+        self.measures.of(facts.model).loaded(self.now - facts.began)
+        self.measures.changed += 1
 
     def grant(self, ticket: Ticket, facts: RunFacts) -> None:
         """Give the waiting ticket a turn."""
         assert facts.phase is Phase.READY, f"{self}: ticket {ticket} granted"
         assert not facts.stale, f"{self}: ticket {ticket} granted a stale run"
-        del self.waiting[ticket]
-        self.granted[ticket] = facts.run
+        self.granted[ticket] = Service(self._unwait(ticket), facts.run, self.now)
+        facts.serving.add(ticket)
         facts.turn += 1
         facts.armed = False
 
-    def take_back(self, ticket: Ticket, model: ModelId) -> None:
-        """Put a granted ticket back to the head of the queue, where it came from."""
-        del self.granted[ticket]
-        self.waiting = {ticket: model, **self.waiting}
+    def take_back(self, ticket: Ticket) -> None:
+        """Put a granted ticket back into the queue, where it came from."""
+        request = self._leave(ticket).request
+        self.wait(request)
+        # Tickets are numbered in order of arrival.
+        self.waiting = dict(sorted(self.waiting.items()))
+        self.lines[request.model] = dict(sorted(self.lines[request.model].items()))
 
     def depart(self, ticket: Ticket) -> None:
         """Forget the ticket wherever it is; a stranger is ignored."""
-        self.waiting.pop(ticket, None)
-        self.granted.pop(ticket, None)
+        if ticket in self.waiting:
+            self._unwait(ticket)
+        elif ticket in self.granted:
+            whole = ticket not in self.revoked
+            service = self._leave(ticket)
+            if whole:
+                self.measures.of(service.request.model).served(self.now - service.since)
+                self.measures.changed += 1
         self.revoked.discard(ticket)
-        self.modest.discard(ticket)
 
     def broke(self, facts: RunFacts, cause: Cause) -> FailureFacts | None:
         """Note that the run ends by itself; answer with its failures if it never got ready."""
         loading = facts.phase is Phase.STARTING
-        facts.move(Phase.STOPPING)
+        facts.move(Phase.STOPPING, self.now)
         if not loading:
+            self.failures[facts.model] = FailureFacts(0, cause, self.now)
             return None
         before = self.failures.get(facts.model)
-        failure = FailureFacts(before.attempt + 1 if before else 1, cause)
+        failure = FailureFacts(before.attempt + 1 if before else 1, cause, self.now)
         failure.backing_off = failure.back_off() > 0
         self.failures[facts.model] = failure
         return failure
 
     def gone(self, facts: RunFacts) -> None:
         """Close a run that is verified gone."""
-        facts.move(Phase.STOPPED)
+        if facts.phase is Phase.STOPPING:
+            self.measures.of(facts.model).stopped(self.now - facts.since)
+            self.measures.changed += 1
+        facts.move(Phase.STOPPED, self.now)
         del self.runs[facts.run]
         for pending in self.orders.values():
             pending.discard(facts.run)
 
     def adopt(self, old: Mapping[ModelId, Model], new: Mapping[ModelId, Model]) -> None:
-        """Measure all runs by the new definitions; forget how those that differ have failed."""
+        """Measure all runs by the new definitions; forget what was known of those that differ."""
         for facts in self.runs.values():
             facts.adopt(new.get(facts.model))
         for model in list(self.failures):
             if old.get(model) != new.get(model):
                 del self.failures[model]
+        for model in list(self.measures.models):
+            if model not in new or model not in old or not same_process(old[model], new[model]):
+                del self.measures.models[model]
+
+    def copy(self) -> "Desk":
+        """Make a desk to rehearse on: what is done there changes nothing here."""
+        return Desk(
+            attrs.evolve(self.measures, models=dict(self.measures.models)),
+            self.now,
+            dict(self.waiting),
+            {model: dict(line) for model, line in self.lines.items()},
+            set(self.modest),
+            dict(self.granted),
+            set(self.revoked),
+            {run: _copied(facts) for run, facts in self.runs.items()},
+            dict(self.failures),
+            {order: set(pending) for order, pending in self.orders.items()},
+            self.stopping,
+            self._order,
+            self._last_run,
+        )
 
     def __repr__(self) -> str:
-        serving = list(self.granted.values())
         runs = [
-            f"{facts.model} {facts.phase.value} {serving.count(facts.run)} serving"
+            f"{facts.model} {facts.phase.value} {len(facts.serving)} serving"
             for facts in self.runs.values()
         ]
         return f"<Desk {', '.join([*runs, f'{len(self.waiting)} waiting'])}>"
+
+    def _unwait(self, ticket: Ticket) -> Request:
+        request = self.waiting.pop(ticket)
+        line = self.lines[request.model]
+        del line[ticket]
+        if not line:
+            del self.lines[request.model]
+        self.modest.discard(ticket)
+        return request
+
+    def _leave(self, ticket: Ticket) -> Service:
+        service = self.granted.pop(ticket)
+        # The run may be gone before its clients have noticed.
+        if facts := self.runs.get(service.run):
+            facts.serving.discard(ticket)
+            facts.used = self.now
+            facts.keep_alive = service.request.keep_alive
+        return service
+
+
+def _copied(facts: RunFacts) -> RunFacts:
+    copy = attrs.evolve(facts, serving=set(facts.serving))
+    copy.since = facts.since
+    return copy

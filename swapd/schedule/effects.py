@@ -3,6 +3,7 @@
 import attrs
 
 from swapd.ids import ModelId, Order, Run, Ticket
+from swapd.schedule.motives import Asked, Motive
 from swapd.schedule.reasons import Reason, Unkillable
 
 
@@ -44,6 +45,8 @@ class StartModel:
 
     model: ModelId
     run: Run
+    ticket: Ticket | None = attrs.field(default=None, eq=False)
+    """Who it is for, if for anybody; for people, so two starts are alike without it."""
 
 
 @attrs.frozen
@@ -51,6 +54,10 @@ class StopModel:
     """End the run, and answer with `ModelStopped` when it is verified gone."""
 
     run: Run
+    grace: float | None = None
+    """Seconds until SIGKILL; None as configured."""
+    why: Motive = attrs.field(default=Asked(), eq=False)
+    """For people, so two stops are alike without it."""
 
 
 @attrs.frozen
@@ -72,6 +79,29 @@ class ArmBackOff:
 
 
 @attrs.frozen
+class ArmTurn:
+    """Answer with `TurnElapsed(run)` after so many seconds."""
+
+    run: Run
+    seconds: float
+
+
+@attrs.frozen
+class ArmDrain:
+    """Answer with `DrainElapsed(order)` after so many seconds."""
+
+    order: Order
+    seconds: float
+
+
+@attrs.frozen
+class Prefetch:
+    """Have the files of a model at hand: it will be started before long."""
+
+    model: ModelId
+
+
+@attrs.frozen
 class Unloaded:
     """Answer an order: everything it named is gone, except what `stuck` says."""
 
@@ -79,4 +109,17 @@ class Unloaded:
     stuck: Unkillable | None = None
 
 
-Effect = Place | Grant | Reject | Revoke | StartModel | StopModel | ArmIdle | ArmBackOff | Unloaded
+Effect = (
+    Place
+    | Grant
+    | Reject
+    | Revoke
+    | StartModel
+    | StopModel
+    | ArmIdle
+    | ArmBackOff
+    | ArmTurn
+    | ArmDrain
+    | Prefetch
+    | Unloaded
+)

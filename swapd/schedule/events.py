@@ -15,6 +15,8 @@ class Arrived:
     model: ModelId
     loads: bool = True
     """Whether it is worth loading the model for."""
+    keep_alive: float | None = None
+    """Seconds that the model is kept afterwards, below 0 for ever; None as configured."""
 
 
 @attrs.frozen
@@ -45,6 +47,13 @@ class ModelBroke:
 
     run: Run
     cause: Cause
+
+
+@attrs.frozen
+class Unanswered:
+    """A model that nobody uses has stopped answering its health check."""
+
+    run: Run
 
 
 @attrs.frozen
@@ -79,11 +88,38 @@ class BackOffElapsed:
 
 
 @attrs.frozen
+class TurnElapsed:
+    """The timer of `ArmTurn` rang."""
+
+    run: Run
+
+
+@attrs.frozen
+class ResetAsked:
+    """Somebody has mended the model: how it failed is to be forgotten."""
+
+    model: ModelId
+
+
+@attrs.frozen
 class UnloadAsked:
     """Somebody wants these models gone; no models named means all."""
 
     order: Order
     models: frozenset[ModelId]
+    drain: bool = False
+    """Whether those that are served may finish."""
+    keep: bool = False
+    """Whether those that wait go on waiting."""
+    seconds: float | None = None
+    """How long those that are served are given, or else a process until SIGKILL."""
+
+
+@attrs.frozen
+class DrainElapsed:
+    """The timer of `ArmDrain` rang."""
+
+    order: Order
 
 
 @attrs.frozen
@@ -98,17 +134,24 @@ class StopAsked:
     """The daemon is going away."""
 
 
+RunNews = ModelReady | ModelBroke | ModelStuck | ModelStopped
+"""What a run says of itself."""
+
 Event = (
     Arrived
     | Departed
     | Returned
     | ModelReady
     | ModelBroke
+    | Unanswered
     | ModelStuck
     | ModelStopped
     | IdleElapsed
     | BackOffElapsed
+    | TurnElapsed
+    | ResetAsked
     | UnloadAsked
+    | DrainElapsed
     | SettingsChanged
     | StopAsked
 )

@@ -32,6 +32,14 @@ class QueueFull:
 
 
 @attrs.frozen
+class TooMany:
+    """As many requests for the model are under way as its `concurrencyLimit` allows."""
+
+    model: ModelId
+    limit: int
+
+
+@attrs.frozen
 class LoadFailed:
     """The model was started for this request and did not become ready."""
 
@@ -82,6 +90,7 @@ class Cancelled:
 Reason = (
     UnknownModel
     | QueueFull
+    | TooMany
     | LoadFailed
     | BackingOff
     | Unkillable

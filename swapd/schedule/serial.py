@@ -1,263 +1,126 @@
 """Strictly one after the other: exact arrival order, one request at a time, one model in memory.
 
-The rules S1 to S17 are the ones of `DESIGN.md`. After every event the whole desk is looked at
-again and the next steps follow from what is true now; there is no record of a swap in progress
-that could go stale, and no wake-up that could be missed.
+The rules S1 to S17 are the ones of `DESIGN.md`. A settlement (`clerk.py`) is filled in so:
 
-A settlement, in this order:
-
-1. who waits for something that cannot come is refused;
 2. the head of the queue is granted, if its model is ready and nothing else runs;
-3. places in the queue are told;
-4. stale runs, whose model was removed or changed, are stopped when they serve nobody;
-5. if the head is not served: every other model is stopped, then the head's is started;
-6. models that nobody wants get an idle timer;
-7. unload orders whose models are gone are answered.
+5. if the head is not served: every other model is stopped, then the head's is started.
+
+There is no record of a swap in progress that could go stale.
 """
 
-from collections.abc import Iterator
-from typing import assert_never
+from collections.abc import Iterable, Iterator
 
-from swapd.config.settings import Settings
-from swapd.ids import ModelId, Order, Run, Ticket
-from swapd.schedule.desk import Desk, RunFacts
-from swapd.schedule.effects import (
-    ArmBackOff,
-    ArmIdle,
-    Effect,
-    Grant,
-    Place,
-    Reject,
-    Revoke,
-    StartModel,
-    StopModel,
-    Unloaded,
-)
-from swapd.schedule.events import (
-    Arrived,
-    BackOffElapsed,
-    Departed,
-    Event,
-    IdleElapsed,
-    ModelBroke,
-    ModelReady,
-    ModelStopped,
-    ModelStuck,
-    Returned,
-    SettingsChanged,
-    StopAsked,
-    UnloadAsked,
-)
+from swapd.ids import ModelId, Ticket
+from swapd.schedule.effects import Effect, Grant
+from swapd.schedule.facts import Request
+from swapd.schedule.measures import Total
+from swapd.schedule.motives import MakeRoom
 from swapd.schedule.phase import Phase
-from swapd.schedule.reasons import (
-    BackingOff,
-    Cause,
-    LoadFailed,
-    ModelUnloaded,
-    NotLoaded,
-    QueueFull,
-    Reason,
-    ShuttingDown,
-    Unkillable,
-    UnknownModel,
-)
+from swapd.schedule.reasons import QueueFull, Reason, Unkillable
+from swapd.schedule.standing import Behind, Nothing, Stage, Standing, Stopping, Wait
+from swapd.schedule.teller import Needs, Teller
+from swapd.schedule.unloading import stop
 
 
-class Serial:
+class Serial(Teller):
     """Decide in strict arrival order."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._desk = Desk()
-
-    def phase(self, model: ModelId) -> Phase:
-        """Say where the model stands."""
-        facts = self._desk.run_of(model)
-        return facts.phase if facts else Phase.STOPPED
-
-    def handle(self, event: Event) -> list[Effect]:
-        """Take the event in and answer with everything that is to be done now, in order."""
-        return [*self._note(event), *self._settle()]
-
-    def __repr__(self) -> str:
-        return f"<Serial {self._desk!r}>"
-
-    # Taking events in
-
-    def _note(self, event: Event) -> Iterator[Effect]:
-        desk = self._desk
-        match event:
-            case Arrived(ticket, model, loads):
-                if reason := self._refusal(model):
-                    yield Reject(ticket, reason)
-                else:
-                    desk.waiting[ticket] = model
-                    if not loads:
-                        desk.modest.add(ticket)
-            case Departed(ticket):
-                desk.depart(ticket)
-            case Returned(ticket, model):
-                if ticket in desk.granted and ticket not in desk.revoked:
-                    desk.take_back(ticket, model)
-            case ModelReady(run):
-                if (facts := desk.alive(run)) and facts.phase is Phase.STARTING:
-                    facts.move(Phase.READY)
-                    desk.failures.pop(facts.model, None)
-            case ModelBroke(run, cause):
-                if facts := desk.alive(run):
-                    yield from self._broke(facts, cause)
-            case ModelStuck(run, why):
-                if facts := desk.runs.get(run):
-                    facts.move(Phase.FAILED)
-                    facts.stuck = Unkillable(facts.model, why)
-            case ModelStopped(run):
-                if facts := desk.runs.get(run):
-                    desk.gone(facts)
-            case IdleElapsed(run, turn):
-                if (facts := desk.alive(run)) and facts.turn == turn:
-                    facts.armed = False
-                    if not desk.wanted(facts):
-                        yield self._stop(facts)
-            case BackOffElapsed(model, attempt):
-                failure = desk.failures.get(model)
-                if failure and failure.attempt == attempt:
-                    failure.backing_off = False
-            case UnloadAsked(order, models):
-                yield from self._unload(order, models)
-            case SettingsChanged(settings):
-                desk.adopt(self._settings.models, settings.models)
-                self._settings = settings
-            case StopAsked():
-                desk.stopping = True
-            case _:
-                assert_never(event)
-
-    def _refusal(self, model: ModelId) -> Reason | None:
-        if hopeless := self._hopeless(model):
-            return hopeless
+    def _full(self, model: ModelId) -> Reason | None:
         limit = self._settings.serial.max_queue
         return QueueFull(limit) if len(self._desk.waiting) >= limit else None
 
-    def _hopeless(self, model: ModelId) -> Reason | None:
-        """Say why waiting for the model is no use at present."""
-        if model not in self._settings.models:
-            return UnknownModel(model)
-        if self._desk.stopping:
-            return ShuttingDown()
-        if stuck := self._desk.stuck():
-            return stuck
-        if cause := self._desk.back_off(model):
-            return BackingOff(model, cause)
-        return None
+    def _blocked(self, model: ModelId) -> Unkillable | None:
+        return self._desk.stuck()
 
-    def _unloaded(self, ticket: Ticket, model: ModelId) -> Reason | None:
-        """Say that a request which loads nothing has nothing to wait for (S17)."""
-        if ticket not in self._desk.modest:
-            return None
-        facts = self._desk.run_of(model)
-        return None if facts and facts.fit else NotLoaded(model)
-
-    def _broke(self, facts: RunFacts, cause: Cause) -> Iterator[Effect]:
+    def _victims(self, model: ModelId) -> Iterable[Ticket]:
         """Fail the one request that the load was for; the next tries again (S5)."""
-        failure = self._desk.broke(facts, cause)
-        if failure is None:
-            return
         head = self._desk.head()
-        if head and head[1] == facts.model:
-            self._desk.depart(head[0])
-            yield Reject(head[0], LoadFailed(facts.model, cause))
-        if failure.backing_off:
-            yield ArmBackOff(facts.model, failure.back_off(), failure.attempt)
+        return (head.ticket,) if head and head.model == model else ()
 
-    def _unload(self, order: Order, models: frozenset[ModelId]) -> Iterator[Effect]:
-        desk = self._desk
-        # All that runs, too: a stale run may be of a model that is configured no more.
-        named = models or self._settings.models.keys() | {
-            facts.model for facts in desk.runs.values()
-        }
-        for model in named:
-            desk.failures.pop(model, None)
-        for ticket, model in list(desk.waiting.items()):
-            if model in named:
-                desk.depart(ticket)
-                yield Reject(ticket, ModelUnloaded(model))
-        ending = [facts for facts in desk.runs.values() if facts.model in named]
-        for ticket, run in desk.granted.items():
-            facts = desk.runs.get(run)
-            if facts and facts.model in named and ticket not in desk.revoked:
-                desk.revoked.add(ticket)
-                yield Revoke(ticket, ModelUnloaded(facts.model))
-        for facts in ending:
-            if desk.alive(facts.run):
-                yield self._stop(facts)
-        desk.orders[order] = {facts.run for facts in ending}
-
-    # Settling
-
-    def _settle(self) -> Iterator[Effect]:
-        yield from self._refuse_the_hopeless()
-        yield from self._grant()
-        yield from (Place(ticket, position) for ticket, position in self._desk.moved())
-        yield from self._stop_the_stale()
-        yield from self._swap()
-        yield from self._arm_idle()
-        yield from self._answer_orders()
-
-    def _refuse_the_hopeless(self) -> Iterator[Effect]:
-        for ticket, model in list(self._desk.waiting.items()):
-            if reason := self._hopeless(model) or self._unloaded(ticket, model):
-                self._desk.depart(ticket)
-                yield Reject(ticket, reason)
+    def _order(self) -> list[Ticket]:
+        return list(self._desk.waiting)
 
     def _grant(self) -> Iterator[Effect]:
         desk = self._desk
         head = desk.head()
         if desk.granted or head is None or len(desk.runs) != 1:
             return
-        ticket, model = head
-        facts = desk.run_of(model)
+        facts = desk.run_of(head.model)
         if facts and facts.fit:
-            desk.grant(ticket, facts)
-            yield Grant(ticket, facts.run)
-
-    def _stop_the_stale(self) -> Iterator[Effect]:
-        for facts in self._desk.runs.values():
-            if facts.stale and self._desk.alive(facts.run) and not self._desk.serves(facts):
-                yield self._stop(facts)
+            desk.grant(head.ticket, facts)
+            yield Grant(head.ticket, facts.run)
 
     def _swap(self) -> Iterator[Effect]:
         desk = self._desk
         head = desk.head()
         if desk.granted or head is None:
             return
-        _, model = head
         for facts in desk.runs.values():
-            if facts.model != model and desk.alive(facts.run):
-                yield self._stop(facts)
+            if facts.model != head.model and desk.alive(facts.run):
+                yield stop(facts, desk.now, MakeRoom(head.model, desk.idle(facts)))
         if not desk.runs:
-            yield StartModel(model, desk.start(self._settings.models[model]).run)
+            yield self._start(head.model, head.ticket)
 
-    def _stop(self, facts: RunFacts) -> StopModel:
-        facts.move(Phase.STOPPING)
-        return StopModel(facts.run)
+    def _has_room(self, model: ModelId) -> bool:
+        return not self._desk.runs and not self._desk.waiting
 
-    def _arm_idle(self) -> Iterator[Effect]:
+    def _next_load(self) -> ModelId | None:
+        head = self._desk.head()
+        return head.model if head else None
+
+    # Telling
+
+    def _waits(self) -> Iterator[Standing]:
+        desk = self._desk
+        service = {model: desk.measures.service(model) for model in desk.lines}
+        until, loaded = self._until_free()
+        ahead = len(desk.granted) - 1
+        for position, request in enumerate(desk.waiting.values(), start=1):
+            ticket, model = request.ticket, request.model
+            stage = Stage.WAITING
+            wait: Wait = Behind(ahead + position)
+            if position == 1:
+                stage, wait = self._of_the_head(request)
+            if model != loaded:
+                until.add(self._switch(loaded, model))
+                loaded = model
+            yield Standing(ticket, model, request.arrived, position, stage, wait, until.seconds)
+            until.add(service[model])
+
+    def _of_the_head(self, head: Request) -> tuple[Stage, Wait]:
+        desk = self._desk
+        for service in desk.granted.values():
+            if service.request.model == head.model:
+                return Stage.WAITING, Behind(len(desk.granted))
+            return Stage.WAITING, self._draining(service.request.model)
+        for facts in desk.runs.values():
+            if facts.model == head.model and facts.phase is Phase.STARTING:
+                return Stage.LOADING, self._loading(facts)
+            return Stage.WAITING, Stopping(facts.model, desk.now - facts.since)
+        return Stage.WAITING, Nothing()
+
+    def _until_free(self) -> tuple[Total, ModelId | None]:
+        """Say how long what is going on still takes, and what is loaded then."""
+        until = Total()
+        loaded = None
         for facts in self._desk.runs.values():
-            ttl = facts.definition.ttl
-            if ttl > 0 and facts.phase is Phase.READY and not facts.armed:
-                if self._desk.wanted(facts):
-                    continue
-                facts.armed = True
-                yield ArmIdle(facts.run, ttl, facts.turn)
+            until.add(self._rest(facts))
+            loaded = facts.model if self._desk.alive(facts.run) else None
+        return until, loaded
 
-    def _answer_orders(self) -> Iterator[Effect]:
-        for order, pending in list(self._desk.orders.items()):
-            stuck = self._stuck_among(pending)
-            if stuck or not pending:
-                del self._desk.orders[order]
-                yield Unloaded(order, stuck)
+    def _switch(self, loaded: ModelId | None, wanted: ModelId) -> float | None:
+        load = self._desk.measures.load(wanted)
+        if load is None or loaded is None:
+            return load
+        return load + (self._desk.measures.stop(loaded) or 0.0)
 
-    def _stuck_among(self, pending: set[Run]) -> Unkillable | None:
-        """Once nothing but stuck runs is left to wait for, name one of them."""
-        found = [self._desk.runs[run].stuck for run in sorted(pending)]
-        return found[0] if found and all(found) else None
+    def _needs(self, model: ModelId) -> Needs:
+        last = next(reversed(self._desk.waiting.values()), None)
+        alive = [facts for facts in self._desk.runs.values() if self._desk.alive(facts.run)]
+        before = [last.model] if last else [facts.model for facts in alive]
+        evict = tuple(other for other in before if other != model)
+        return Needs(evict, start=before != [model])
+
+    def _bound(self, model: ModelId) -> float | None:
+        """Say nothing: each request ahead may take as long as it takes."""
+        return None

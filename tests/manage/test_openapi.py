@@ -261,6 +261,35 @@ async def test_what_a_page_answers_by_itself_is_told(app, autojump_clock):
             assert reply.headers["content-type"].partition(";")[0] == kind
 
 
+async def test_what_a_query_may_have_is_told(app, autojump_clock):
+    """With its values: a client made from this asks for nothing that is refused."""
+    told = await read(app)
+
+    def parameters(method: str, path: str) -> dict[str, Any]:
+        listed = told["paths"][path][method]["parameters"]
+        return {each["name"]: each["schema"] for each in listed if each["in"] == "query"}
+
+    assert parameters("get", "/api/queue/{name}") == {"wait": {"enum": ["granted"]}}
+    number = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+    assert parameters("get", "/api/decisions") == {"since": number}
+    for path in ("/api/models/unload", "/api/models/unload/{name}"):
+        how = parameters("post", path)
+        assert how["mode"] == {"enum": ["now", "drain"]}
+        assert how["queued"] == {"enum": ["drop", "keep"]}
+        assert how["timeout"] == {"type": "number", "minimum": 0, "maximum": 1e9}
+
+
+@pytest.mark.parametrize("path", ["/api/queue", "/api/decisions", "/api/models"])
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+async def test_lists_come_in_both_kinds_that_are_told(path, kind, app, autojump_clock):
+    """For programs, and for people."""
+    told = (await read(app))["paths"][path]["get"]["responses"]["200"]["content"]
+    assert list(told) == ["application/json", "text/plain"]
+    async with open_house("a") as house:
+        reply = await house.get(path, accept=kind)
+        assert reply.headers["content-type"].partition(";")[0] == kind
+
+
 def test_a_page_without_words_is_not_described_by_a_guess():
     """Whoever adds a page is told at once, by every test of the description."""
 

@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+from quart import Quart
+
 from swapd.ids import ModelId
-from swapd.manage.replies import plain, refused
+from swapd.manage.replies import as_json, json_text, plain, refused, wants_text
 from swapd.refusals import method_not_allowed, of_reason
 from swapd.schedule.reasons import BackingOff, Cause
 
@@ -33,3 +36,35 @@ async def test_a_line_for_people_is_plain_text():
     assert response.status_code == 200
     assert response.headers.getlist("Content-Type") == ["text/plain; charset=utf-8"]
     assert await response.get_data(as_text=True) == "OK"
+
+
+async def test_what_is_json_already_goes_out_as_it_is():
+    """Writing a value and writing its text give the same answer."""
+    ours, theirs = json_text('{"a":[1]}'), as_json({"a": [1]})
+    assert ours.headers == theirs.headers
+    assert await ours.get_data(as_text=True) == await theirs.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    ("accept", "text"),
+    [
+        (None, False),
+        ("", False),
+        ("*/*", False),
+        ("application/json", False),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", False),
+        ("application/json, text/plain, */*", False),
+        ("text/plain;q=0.5, application/json", False),
+        ("text/plain;q=0, */*", False),
+        ("image/png", False),
+        ("text/plain", True),
+        ("text/plain, */*", True),
+        ("text/*", True),
+        ("application/json;q=0.5, text/plain", True),
+    ],
+)
+async def test_only_whoever_likes_text_better_gets_a_table(accept, text):
+    """A browser, curl, and libraries that would take anything, get JSON."""
+    headers = {} if accept is None else {"Accept": accept}
+    async with Quart(__name__).test_request_context("/x", headers=headers):
+        assert wants_text() is text

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from swapd.config.settings import Origin, Peer, Timeouts
+from swapd.proxy.body import Unusable
 from swapd.proxy.outgoing import Outgoing
 from swapd.proxy.spool import Body, Spliced
 from swapd.wire.exchange import Request
@@ -128,3 +129,34 @@ def test_an_upgrade_is_asked_for_on_either_way():
         assert request.upgrade == b"websocket"
         assert [value for name, value in request.headers if name == b"Upgrade"] == [b"websocket"]
         assert (b"Connection", b"Upgrade") in request.headers
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (None, None),
+        (b"0", 0.0),
+        (b"-1", -1.0),
+        (b"-1.0", -1.0),
+        (b"5", 5.0),
+        (b"0.25", 0.25),
+        (b" 5 ", 5.0),
+        (b"1e3", 1000.0),
+    ],
+)
+def test_a_client_may_say_how_long_the_model_is_kept(text, seconds):
+    """In seconds, 0 for not at all, -1 for ever; as the API promises."""
+    headers = [] if text is None else [(b"x-swapd-keep-alive", text)]
+    assert outgoing(*headers).keep_alive == seconds
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"soon", b"5m", b"nan", b"inf", b"-inf", b"-2", b"-0.5", b"1,5", b"\xff"]
+)
+def test_what_is_no_time_is_refused(text):
+    """A model that stays because of a slip of the pen is never noticed."""
+    with pytest.raises(Unusable) as unusable:
+        _ = outgoing((b"x-swapd-keep-alive", text)).keep_alive
+    refusal = unusable.value.refusal
+    assert (refusal.status, refusal.code) == (400, "invalid_request")
+    assert refusal.message.startswith("X-Swapd-Keep-Alive: expected seconds, 0 or -1, got ")

@@ -1,6 +1,7 @@
 """One request for a model, from every side, in pretend time and over memory streams."""
 
 import json
+import math
 
 import attrs
 import pytest
@@ -15,8 +16,11 @@ from swapd.proxy.body import LINGER, STALLED_UPLOAD
 from tests import stories
 from tests.fakes import Asked, echo
 from tests.house import House, open_house
+from tests.shapes import fifo_settings, group
 
 CHAT = "/v1/chat/completions"
+
+ALONE = {"all": group("a")}
 
 
 async def in_turn(house: House, model: str):
@@ -558,3 +562,99 @@ async def test_an_answer_without_content_has_no_length(autojump_clock):
         reply = await house.post(CHAT, {"model": "a"})
         assert (reply.status, reply.headers.get("content-length")) == (204, None)
         assert reply.headers["x-odd"] == "1"
+
+
+# How long a model is kept
+
+KEPT = {
+    "serial": stories.settings(["a"], ttl=300),
+    "fifo": fifo_settings(ALONE, names="a", ttl=300),
+}
+
+
+@pytest.mark.parametrize("settings", KEPT.values(), ids=KEPT)
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0.0), ("5", 5.0), ("0.5", 0.5), (None, 300.0), ("-1", math.inf)]
+)
+async def test_a_request_says_how_long_its_model_is_kept(settings, text, seconds, autojump_clock):
+    """Afterwards: what it says while it is served changes nothing."""
+    async with open_house(settings=settings) as house:
+        headers = {} if text is None else {"x_swapd_keep_alive": text}
+        assert (await house.post(CHAT, {"model": "a"}, **headers)).status == 200
+        await trio.sleep(min(seconds, 10_000.0))
+        assert house.models.running
+        await trio.sleep(house.models.stop + 0.1)
+        assert bool(house.models.running) == math.isinf(seconds)
+        assert house.loads() == "a"
+
+
+@pytest.mark.parametrize("settings", KEPT.values(), ids=KEPT)
+async def test_of_several_the_last_that_leaves_says_how_long(settings, autojump_clock):
+    """Whoever was there last has used the model last; not who came last, and not the longest."""
+
+    async def answer(asked: Asked) -> None:
+        await trio.sleep(float(asked.headers.get("x-hold", "0")))
+        await asked.answer()
+
+    async with open_house(settings=settings) as house, trio.open_nursery() as nursery:
+        house.upstream.handler = answer
+
+        async def ask(keep_alive: str, hold: str) -> None:
+            fields = {"x_swapd_keep_alive": keep_alive, "x_hold": hold}
+            assert (await house.post(CHAT, {"model": "a"}, **fields)).status == 200
+
+        async with trio.open_nursery() as clients:
+            for keep_alive, hold in (("77", "1"), ("5", "20"), ("-1", "2")):
+                clients.start_soon(ask, keep_alive, hold)
+                await wait_all_tasks_blocked()
+        # One after the other under serial, where the last that came leaves last.
+        serial = settings is KEPT["serial"]
+        await trio.sleep(5 + house.models.stop + 1)
+        assert bool(house.models.running) == serial
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_client_that_hangs_up_has_its_say_too(autojump_clock):
+    """It was the last that used the model, however it left."""
+    async with open_house(settings=KEPT["serial"]) as house:
+        house.upstream.handler = Asked.gone
+        caller = house.call()
+        await caller.send(CHAT, {"model": "a"}, headers={"X-Swapd-Keep-Alive": "0"})
+        await trio.sleep(10)
+        await caller.leave()
+        await trio.sleep(house.models.stop + 0.1)
+        assert not house.models.running
+
+
+@pytest.mark.parametrize("path", [CHAT, "/upstream/a/v1/chat/completions"])
+async def test_a_slip_of_the_pen_is_said_before_anything_is_loaded(path, autojump_clock):
+    """With what would have been right."""
+    async with open_house("a") as house:
+        reply = await house.post(path, {"model": "a"}, x_swapd_keep_alive="5m")
+        assert (reply.status, reply.code) == (400, "invalid_request")
+        assert reply.json()["error"]["message"] == (
+            'X-Swapd-Keep-Alive: expected seconds, 0 or -1, got "5m"'
+        )
+        assert house.loads() == ""
+
+
+async def test_one_more_than_may_is_refused_as_json(autojump_clock):
+    """A program has to slow down, whatever it says it reads."""
+
+    async def hold(asked: Asked) -> None:
+        await trio.sleep(20)
+        await asked.answer()
+
+    settings = fifo_settings(ALONE, names="a", limits={"a": 1})
+    async with open_house(settings=settings) as house:
+        house.upstream.handler = hold
+        caller = house.call()
+        await caller.send(CHAT, {"model": "a"})
+        await trio.sleep(5)
+        for accept in ("text/html", "text/plain", "*/*"):
+            reply = await house.post(CHAT, {"model": "a"}, accept=accept)
+            assert (reply.status, reply.code) == (429, "concurrency_limit")
+            assert reply.headers["content-type"] == "application/json"
+            assert int(reply.headers["retry-after"]) >= 1
+        assert (await caller.reply()).status == 200
+        assert (await house.post(CHAT, {"model": "a"})).status == 200

@@ -18,22 +18,36 @@ from swapd.schedule.reasons import (
     Unkillable,
     UnknownModel,
 )
+from swapd.schedule.standing import (
+    Behind,
+    Draining,
+    Loading,
+    Nothing,
+    Plan,
+    Stage,
+    Stopping,
+    Wait,
+)
 from tests import stories
 from tests.stories import (
     BOOM,
     Story,
     arm_back_off,
+    arm_drain,
     arm_idle,
     arrived,
     back_off_elapsed,
     broke,
     departed,
+    drain_elapsed,
     grant,
     idle_elapsed,
     place,
+    prefetch,
     ready,
     ready_story,
     reject,
+    reset_asked,
     returned,
     revoke,
     serial,
@@ -43,10 +57,12 @@ from tests.stories import (
     stop_asked,
     stopped,
     stuck,
+    unanswered,
     unload_asked,
     unloaded,
 )
-from tests.worlds import World, acts, editions
+from tests.worlds import World, editions
+from tests.worlds import stories as stories_at_random
 
 A, B = ModelId("a"), ModelId("b")
 NEW_A = stories.model("a", cmd="a --new")
@@ -78,7 +94,7 @@ def test_seed_evicts_every_other_model():
     """One model in memory is the scheduler's own promise, whatever else came to run."""
     scheduler = serial("a", "x", "y")
     for other in ("x", "y"):
-        scheduler._desk.start(stories.model(other)).move(Phase.READY)
+        scheduler._desk.start(stories.model(other)).move(Phase.READY, 0.0)
     story = Story(scheduler)
 
     story.tell(arrived(1, "a")).expect(place(1, 1), stop(1), stop(2))
@@ -201,8 +217,8 @@ def test_s2_unknown_model_is_refused_while_another_is_busy():
 def test_s3_head_needs_its_model_ready_and_nothing_else_running():
     """A ready model is not enough while another one still occupies memory."""
     scheduler = serial("a", "x")
-    scheduler._desk.start(stories.model("a")).move(Phase.READY)
-    scheduler._desk.start(stories.model("x")).move(Phase.READY)
+    scheduler._desk.start(stories.model("a")).move(Phase.READY, 0.0)
+    scheduler._desk.start(stories.model("x")).move(Phase.READY, 0.0)
     story = Story(scheduler)
 
     story.tell(arrived(1, "a")).expect(place(1, 1), stop(2))
@@ -846,8 +862,134 @@ def test_s17_what_loads_nothing_and_found_nobody_is_refused():
     story.tell(stopped(1)).expect()
 
 
-@settings(max_examples=2000, deadline=None)
-@given(st.lists(acts(), max_size=40), st.integers(1, 6), st.sampled_from([0.0, 5.0]))
+# What else a request, an operator and a health check may say
+
+
+def test_a_request_says_how_long_its_model_is_kept():
+    """Below 0 for ever; the next one that says nothing goes by the configuration again."""
+    story = ready_story("a", ttl=300)
+    story.tell(arrived(1, "a", keep_alive=20)).tell(departed(1)).expect(arm_idle(1, 20, turn=2))
+    story.tell(arrived(2, "a", keep_alive=-1)).tell(departed(2)).expect()
+    story.tell(arrived(3, "a")).tell(departed(3)).expect(arm_idle(1, 300, turn=4))
+
+
+def test_who_leaves_the_queue_says_nothing_of_how_long_a_model_is_kept():
+    """Only who has used it does."""
+    story = ready_story("a", ttl=300)
+    story.tell(arrived(1, "a")).tell(arrived(2, "a", keep_alive=1)).tell(departed(2)).expect()
+    story.tell(departed(1)).expect(arm_idle(1, 300, turn=2))
+
+
+def test_an_unanswered_model_starts_anew_unless_anybody_waits_for_another():
+    """One model in memory: what nobody asked for takes it from nobody."""
+    story = ready_story("a", "b")
+    story.tell(unanswered(1)).expect(stop(1))
+    story.tell(stopped(1)).expect(start("a", 2))
+    story.tell(ready(2)).tell(unanswered(2)).expect(stop(2))
+    story.tell(arrived(1, "b")).expect(place(1, 1))
+    story.tell(stopped(2)).expect(start("b", 3))
+
+
+def test_a_reset_forgets_how_a_model_failed():
+    """Whoever has mended it need not unload what is not there."""
+    story = Story(serial("a"))
+    for run in (1, 2):
+        story.tell(arrived(run, "a")).tell(broke(run)).tell(stopped(run))
+    story.tell(reset_asked("a")).expect()
+    story.tell(arrived(3, "a")).expect(place(3, 1), start("a", 3))
+
+
+def test_an_unload_that_drains_ends_the_queue_of_its_model_and_no_service():
+    """The next model is loaded when the last answer is whole."""
+    story = ready_story("a", "b")
+    for ticket, name in enumerate("aab", start=1):
+        story.tell(arrived(ticket, name))
+    story.tell(unload_asked(1, "a", drain=True, seconds=60)).expect(
+        reject(2, ModelUnloaded(A)), arm_drain(1, 60), place(3, 1)
+    )
+    story.tell(departed(1)).expect(stop(1))
+    story.tell(stopped(1)).expect(start("b", 2), unloaded(1))
+
+
+def test_a_drain_has_a_bound():
+    """Then it is an unload like any other."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).tell(unload_asked(1, "a", drain=True, seconds=60))
+    story.tell(drain_elapsed(1)).expect(revoke(1, ModelUnloaded(A)), stop(1))
+    story.tell(stopped(1)).expect(unloaded(1))
+
+
+def test_an_unload_that_keeps_the_queue_is_a_restart():
+    """In the same order, with a fresh process."""
+    story = ready_story("a")
+    story.tell(arrived(1, "a")).tell(arrived(2, "a"))
+    story.tell(unload_asked(1, "a", keep=True)).expect(revoke(1, ModelUnloaded(A)), stop(1))
+    story.tell(departed(1)).tell(stopped(1)).expect(start("a", 2), unloaded(1))
+    story.tell(ready(2)).expect(grant(2, 2))
+
+
+def test_the_head_is_read_ahead_while_another_is_served():
+    """Its files are at hand when its turn comes; who comes behind it is not read for."""
+    story = ready_story("a")
+    ahead = [stories.model(name, prefetch=()) for name in "abc"]
+    story.tell(settings_changed(*ahead)).tell(arrived(1, "a")).expect(grant(1, 1))
+    story.tell(arrived(2, "b")).expect(place(2, 1), prefetch("b"))
+    story.tell(arrived(3, "c")).expect(place(3, 2))
+    story.tell(departed(2)).expect(place(3, 1), prefetch("c"))
+
+
+def test_the_queue_tells_who_waits_for_what():
+    """Behind a service, for the drain of another, for its end, and for the own load."""
+    story = ready_story("a", "b")
+    story.tell(arrived(1, "a")).tell(arrived(2, "a")).tell(arrived(3, "b"))
+
+    def told() -> list[tuple[int, int, Stage, Wait]]:
+        queue = story.scheduler.queue(story.now)
+        return [(one.ticket, one.position, one.stage, one.wait) for one in queue]
+
+    served, waiting = (1, 0, Stage.GRANTED, Nothing()), Stage.WAITING
+    assert told() == [served, (2, 1, waiting, Behind(1)), (3, 2, waiting, Behind(2))]
+    story.tell(departed(2)).after(7)
+    assert told() == [served, (3, 1, waiting, Draining(A, 1, 7.0))]
+    story.tell(departed(1)).after(2)
+    assert told() == [(3, 1, waiting, Stopping(A, 2.0))]
+    story.tell(stopped(1)).after(4)
+    assert told() == [(3, 1, Stage.LOADING, Loading(B, 4.0, None))]
+
+
+def test_the_queue_tells_until_when_by_what_was_measured():
+    """Loads and stops between different models, a service each, and nothing where that is new."""
+    story = Story(serial("a", "b"))
+    story.tell(arrived(1, "a")).after(10).tell(ready(1)).after(4).tell(departed(1))
+    story.tell(arrived(2, "b")).after(1).tell(stopped(1)).after(20).tell(ready(2))
+    story.after(2).tell(departed(2))
+    for ticket, name in enumerate("bbaab", start=3):
+        story.tell(arrived(ticket, name))
+
+    first, *etas = [one.eta for one in story.scheduler.queue(story.now)]
+    assert first == 0.0
+    assert etas[:3] == [2.0, 4.0 + 10.0, 14.0 + 4.0]
+    assert etas[3] == 18.0 + 4.0 + 20.0 + 1.0
+    assert [one.eta for one in story.scheduler.queue(story.now + 0.5)][1] == 1.5
+    story.tell(settings_changed("a", "b", "c")).tell(arrived(8, "c")).tell(arrived(9, "a"))
+    assert [one.eta for one in story.scheduler.queue(story.now)][-2:] == [None, None]
+
+
+def test_a_plan_says_what_a_request_would_lead_to():
+    """At its place in the queue, from what will be loaded then; there is no bound."""
+    story = ready_story("a", "b")
+    assert story.scheduler.plan(A, 0.0) == Plan(A, eta=0.0)
+    plan = story.scheduler.plan(B, 0.0)
+    assert (plan.evict, plan.start, plan.position) == ((A,), B, 1)
+    story.tell(arrived(1, "a")).tell(arrived(2, "b"))
+    plan = story.scheduler.plan(A, 0.0)
+    assert (plan.evict, plan.start, plan.position, plan.bound) == ((B,), A, 2, None)
+    plan = story.scheduler.plan(B, 0.0)
+    assert (plan.evict, plan.start, plan.position, plan.wait) == ((), None, 2, Behind(2))
+
+
+@settings(max_examples=400, deadline=None)
+@given(stories_at_random(), st.integers(1, 6), st.sampled_from([0.0, 5.0]))
 def test_random_worlds_keep_every_promise(story, max_queue, ttl):
     """Whatever clients, models and operators do, in any order: see `worlds.py` for the list."""
     world = World(editions(ttl=ttl, max_queue=max_queue))

@@ -1,0 +1,117 @@
+"""Entries of the queue, and what a request waits for, as the API writes them. Pure.
+
+Rule 1: one shape, for whoever asks for all and for whoever asks for one.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+import attrs
+
+from swapd.manage.instants import Instants, seconds
+from swapd.manage.tables import ago
+from swapd.schedule.standing import (
+    BackOff,
+    Behind,
+    Draining,
+    Loading,
+    Nothing,
+    Standing,
+    Stopping,
+    TurnOf,
+    Wait,
+)
+
+HEADINGS = ("ID", "MODEL", "CLIENT", "AGE", "POSITION", "PHASE", "ETA", "REASON")
+
+# The encoder's own way for a text, without what `json.dumps` asks first.
+_quoted = json.JSONEncoder().encode
+
+
+@attrs.define
+class Entry:
+    """One request, where it stands, and whose it is."""
+
+    id: str
+    client: str | None
+    since: float
+    """When it came, on the run's clock."""
+    standing: Standing
+
+
+def reason(wait: Wait, instants: Instants) -> dict[str, Any]:
+    """Say what a request waits for."""
+    match wait:
+        case Behind(requests):
+            return _reason(wait, "behind", requests=requests)
+        case Draining(model, in_flight, oldest):
+            oldest_s = seconds(oldest)
+            return _reason(wait, "draining", model=model, in_flight=in_flight, oldest_s=oldest_s)
+        case Stopping(model, elapsed):
+            return _reason(wait, "stopping", model=model, elapsed_s=seconds(elapsed))
+        case Loading(model, elapsed, expected):
+            times = {"elapsed_s": seconds(elapsed), "expected_s": seconds(expected)}
+            return _reason(wait, "loading", model=model, **times)
+        case TurnOf(model, in_flight, ends_in):
+            ends_in_s = seconds(ends_in)
+            return _reason(wait, "turn", model=model, ends_in_s=ends_in_s, in_flight=in_flight)
+        case BackOff(model, until):
+            return _reason(wait, "back_off", model=model, until=instants.date(until))
+        case Nothing():
+            return _reason(wait, "none")
+        case _:
+            assert_never(wait)
+
+
+@attrs.define
+class Writer:
+    """Writes entries, all as of `now` on the run's clock.
+
+    As text: ten thousand dictionaries would take everybody's time to make and as much to encode.
+    """
+
+    now: float
+    instants: Instants
+    _texts: dict[str | None, str] = attrs.field(factory=lambda: {None: "null"})
+    """What stands in many entries, quoted."""
+    _last: tuple[Wait | None, str] = (None, "")
+    """The last wait that was written, but for those in a line."""
+
+    def json(self, entry: Entry) -> str:
+        """Write an entry for programs."""
+        standing, wait = entry.standing, entry.standing.wait
+        if isinstance(wait, Behind):
+            # What nearly all wait for, or else for the same: a load that they have joined.
+            why = f'{{"kind":"behind","requests":{wait.requests},"text":"{wait.text}"}}'
+        elif wait == self._last[0]:
+            why = self._last[1]
+        else:
+            why = json.dumps(reason(wait, self.instants), separators=(",", ":"))
+            self._last = (wait, why)
+        eta = "null" if standing.eta is None else f"{standing.eta:.3f}"
+        return (
+            f'{{"id":{_quoted(entry.id)},"model":{self._quoted(standing.model)},'
+            f'"client":{self._quoted(entry.client)},"age_s":{self.now - entry.since:.3f},'
+            f'"position":{standing.position},"phase":"{standing.stage.value}",'
+            f'"reason":{why},"eta_s":{eta}}}'
+        )
+
+    def row(self, entry: Entry) -> Sequence[str]:
+        """Write an entry for people."""
+        standing = entry.standing
+        return (
+            *(entry.id, standing.model, entry.client or "-", ago(self.now - entry.since)),
+            *(str(standing.position), standing.stage.value, ago(standing.eta)),
+            standing.wait.text,
+        )
+
+    def _quoted(self, text: str | None) -> str:
+        known = self._texts.get(text)
+        if known is None:
+            known = self._texts[text] = _quoted(text)
+        return known
+
+
+def _reason(wait: Wait, kind: str, **facts: Any) -> dict[str, Any]:
+    return {"kind": kind, **facts, "text": wait.text}

@@ -1,0 +1,155 @@
+"""Where each model stands: its process, its memory, what it takes, and how it failed last."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+import trio
+from quart import Blueprint, Response
+from werkzeug.exceptions import MethodNotAllowed
+
+from swapd import refusals
+from swapd.config.secrets import Secrets, hidden_options
+from swapd.engine import Engine
+from swapd.ids import ModelId
+from swapd.manage.instants import Instants, seconds
+from swapd.manage.masking import secrets_around
+from swapd.manage.named import named
+from swapd.manage.replies import as_json, plain, refused, wants_text
+from swapd.manage.tables import ago, table
+from swapd.manage.told import Told, tells
+from swapd.models.group import resident
+from swapd.reload import Reloader
+from swapd.schedule.facts import FailureFacts
+from swapd.schedule.phase import Phase
+from swapd.schedule.standing import ModelStanding
+
+HEADINGS = ("ID", "STATE", "PID", "SINCE", "REQUESTS", "LOAD", "SERVICE", "MEMORY", "FAILURE")
+
+# What may stand before a model's id in other paths; those take no GET.
+ORDERS = ("load", "unload", "reset")
+
+Record = dict[str, Any]
+
+
+def blueprint(engine: Engine, reloader: Reloader) -> Blueprint:
+    """Make the pages."""
+    pages = Blueprint("standings", __name__)
+
+    async def records(models: Sequence[ModelId]) -> list[Record]:
+        occupied = await _occupied({engine.ask.pid(model) for model in models})
+        instants = Instants.now()
+        return [_record(_Seen.of(engine, reloader, model), occupied, instants) for model in models]
+
+    @pages.get("/api/models")
+    @tells(Told(table=True))
+    async def every() -> Response:
+        """List all models by id, with where they stand."""
+        models = sorted({*engine.settings.models, *engine.running()}, key=str.encode)
+        found = await records(models)
+        if wants_text():
+            return plain(table(HEADINGS, [_row(record) for record in found]))
+        return as_json({"models": found})
+
+    @pages.get("/api/models/<id:name>")
+    @tells(Told(errors=("model_not_found",)))
+    async def one(name: str) -> Response:
+        """Say where a model stands, named by its id or an alias."""
+        model = named(engine, name)
+        if model is None:
+            if name.partition("/")[0] in ORDERS:
+                raise MethodNotAllowed(["OPTIONS", "POST"])
+            return refused(refusals.unknown_model(name))
+        [record] = await records([model])
+        return as_json(record)
+
+    return pages
+
+
+@attrs.frozen
+class _Seen:
+    """All that is known of one model, at once."""
+
+    model: ModelId
+    state: str
+    standing: ModelStanding
+    pid: int | None
+    secrets: Secrets
+
+    @classmethod
+    def of(cls, engine: Engine, reloader: Reloader, model: ModelId) -> "_Seen":
+        settings, standing = engine.settings, engine.ask.model(model)
+        started = engine.running().get(model, settings.models.get(model))
+        return cls(
+            model,
+            _state(standing, stopping=engine.stopping),
+            standing,
+            engine.ask.pid(model),
+            secrets_around(started, settings, reloader.loaded.secrets),
+        )
+
+
+async def _occupied(pids: Iterable[int | None]) -> dict[int, int]:
+    """Count the memory of these process groups; what cannot be looked at is not there."""
+    wanted = [pid for pid in pids if pid is not None]
+    # In a thread: /proc is gone through for each, a few milliseconds on a busy machine.
+    return await trio.to_thread.run_sync(_residents, wanted) if wanted else {}
+
+
+def _residents(pids: Iterable[int]) -> dict[int, int]:
+    try:
+        return {pid: resident(pid) for pid in pids}
+    except OSError:
+        return {}
+
+
+def _state(standing: ModelStanding, *, stopping: bool) -> str:
+    if standing.failed:
+        return Phase.FAILED.value
+    if stopping and standing.phase is Phase.STOPPED:
+        return "shutdown"
+    return standing.phase.value
+
+
+def _record(seen: _Seen, occupied: dict[int, int], instants: Instants) -> Record:
+    standing = seen.standing
+    return {
+        "id": seen.model,
+        "state": seen.state,
+        "pid": seen.pid,
+        "run": standing.run,
+        "since": instants.date(standing.since),
+        "requests": standing.in_flight,
+        "idle_unload_at": instants.date(standing.idle_at),
+        "load_s": seconds(standing.load),
+        "service_s": seconds(standing.service),
+        "rss_bytes": None if seen.pid is None else occupied.get(seen.pid),
+        "gpu_bytes": None,
+        "failure": _failure(standing.failure, seen.secrets, instants),
+    }
+
+
+def _failure(failure: FailureFacts | None, secrets: Secrets, instants: Instants) -> Record | None:
+    if failure is None:
+        return None
+    cause = failure.cause
+    return {
+        "text": cause.text,
+        "exit_code": cause.exit_code,
+        "signal": cause.signal,
+        "at": instants.date(failure.at),
+        "attempts": failure.attempt,
+        "retry_at": instants.date(failure.until),
+        "last_lines": [secrets.hidden(hidden_options(line)) for line in cause.last_lines],
+    }
+
+
+def _row(record: Record) -> Sequence[str]:
+    pid, since, failure = record["pid"], record["since"], record["failure"]
+    memory = record["rss_bytes"]
+    return (
+        *(record["id"], record["state"], "-" if pid is None else str(pid), since or "-"),
+        *(str(record["requests"]), ago(record["load_s"]), ago(record["service_s"])),
+        "-" if memory is None else f"{memory / 2**20:.0f} MiB",
+        "-" if failure is None else f"{failure['text']}, {failure['at']}",
+    )

@@ -1,0 +1,45 @@
+"""What can be asked of the engine: where requests and models stand, and why.
+
+Rule 1: answers are for people; nothing may be decided by them.
+"""
+
+import attrs
+import trio
+
+from swapd.ids import ModelId, Ticket
+from swapd.runs import Runs
+from swapd.schedule.choose import Scheduler
+from swapd.schedule.standing import ModelStanding, Plan, Standing
+from swapd.turns import Turn
+
+
+@attrs.frozen
+class Questions:
+    """Answers, as things stand when they are given."""
+
+    _scheduler: Scheduler
+    _turns: dict[Ticket, Turn]
+    _runs: Runs
+
+    def queue(self) -> list[tuple[Standing, Turn]]:
+        """Say where every request stands, in the order in which they run, the served first."""
+        standings = self._scheduler.queue(trio.current_time())
+        found = ((standing, self._turns.get(standing.ticket)) for standing in standings)
+        return [(standing, turn) for standing, turn in found if turn is not None]
+
+    def turn(self, name: str) -> Turn | None:
+        """Find the turn of a request by its name."""
+        return next((turn for turn in self._turns.values() if turn.name == name), None)
+
+    def plan(self, model: ModelId) -> Plan:
+        """Say what a request for the model would lead to, if it came now."""
+        return self._scheduler.plan(model, trio.current_time())
+
+    def model(self, model: ModelId) -> ModelStanding:
+        """Say all that the scheduler knows of a model."""
+        return self._scheduler.model(model, trio.current_time())
+
+    def pid(self, model: ModelId) -> int | None:
+        """Say which process, and process group, a model runs in."""
+        running = self._runs.of(model)
+        return running.life.pid if running else None

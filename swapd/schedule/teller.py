@@ -1,0 +1,136 @@
+"""Answering questions about the queue: where requests stand, and what a request would lead to.
+
+Rule 1: nothing is changed by a question. A plan is a rehearsal: the same scheduler, at a copy of
+its desk, is told of a request that is none.
+"""
+
+import abc
+import copy
+from collections.abc import Iterator
+from typing import Self
+
+import attrs
+
+from swapd.ids import ModelId, Ticket
+from swapd.schedule.clerk import Clerk
+from swapd.schedule.effects import Reject
+from swapd.schedule.events import Arrived
+from swapd.schedule.facts import Request, RunFacts
+from swapd.schedule.phase import Phase
+from swapd.schedule.reasons import BackingOff
+from swapd.schedule.standing import (
+    BackOff,
+    Draining,
+    Loading,
+    ModelStanding,
+    Nothing,
+    Plan,
+    Stage,
+    Standing,
+)
+
+# Tickets count from 1.
+_REHEARSED = Ticket(0)
+
+
+@attrs.frozen
+class Needs:
+    """What has to happen to models for a request."""
+
+    evict: tuple[ModelId, ...]
+    start: bool
+
+
+class Teller(Clerk):
+    """A clerk that can be asked."""
+
+    def queue(self, now: float) -> list[Standing]:
+        """Say where every request stands, in the order in which they run, the served first."""
+        self._desk.now = now
+        served = [_granted(service.request) for service in self._desk.granted.values()]
+        return [*served, *self._waits()]
+
+    def model(self, model: ModelId, now: float) -> ModelStanding:
+        """Say where a model stands."""
+        desk = self._desk
+        facts, failure = desk.run_of(model), desk.failures.get(model)
+        return ModelStanding(
+            phase=facts.phase if facts else Phase.STOPPED,
+            failed=facts is None and failure is not None,
+            run=facts.run if facts else None,
+            since=facts.since if facts else None,
+            in_flight=len(facts.serving) if facts else 0,
+            waiting=len(desk.lines.get(model, ())),
+            idle_at=facts.idle_at if facts and facts.armed else None,
+            failure=failure,
+            load=desk.measures.load(model),
+            service=desk.measures.service(model),
+        )
+
+    def plan(self, model: ModelId, now: float) -> Plan:
+        """Say what a request for the model would lead to, if it came now."""
+        self._desk.now = now
+        rehearsal = self._rehearsal()
+        effects = rehearsal.handle(Arrived(_REHEARSED, model), now)
+        for effect in effects:
+            if isinstance(effect, Reject) and effect.ticket == _REHEARSED:
+                wait = Nothing()
+                failure = self._desk.back_off(model)
+                if isinstance(effect.reason, BackingOff) and failure:
+                    return Plan(model, wait=BackOff(model, failure.until), refused=effect.reason)
+                return Plan(model, wait=wait, refused=effect.reason)
+        needs, bound = self._needs(model), self._bound(model)
+        found = next(one for one in rehearsal.queue(now) if one.ticket == _REHEARSED)
+        start = model if needs.start else None
+        return Plan(model, needs.evict, start, found.position, found.eta, bound, found.wait)
+
+    # What each scheduler has of its own
+
+    @abc.abstractmethod
+    def _waits(self) -> Iterator[Standing]:
+        """Say where those stand that wait, in the order in which they will run."""
+
+    @abc.abstractmethod
+    def _needs(self, model: ModelId) -> Needs:
+        """Say what would have to be stopped and started for one more request."""
+
+    @abc.abstractmethod
+    def _bound(self, model: ModelId) -> float | None:
+        """Say how many seconds one more request could wait at most; None without a bound."""
+
+    # What they share
+
+    def _rehearsal(self) -> Self:
+        rehearsal = copy.copy(self)
+        rehearsal._desk = self._desk.copy()
+        return rehearsal
+
+    def _draining(self, model: ModelId) -> Draining:
+        # Not by the run: it may be gone before its clients have noticed.
+        since = [one.since for one in self._desk.granted.values() if one.request.model == model]
+        return Draining(model, len(since), self._desk.now - min(since, default=self._desk.now))
+
+    def _loading(self, facts: RunFacts) -> Loading:
+        elapsed = self._desk.now - facts.since
+        return Loading(facts.model, elapsed, self._desk.measures.load(facts.model))
+
+    def _rest(self, facts: RunFacts) -> float | None:
+        """Say how many seconds what the run is doing still takes; None if that is not known."""
+        known = self._desk.measures
+        elapsed = self._desk.now - facts.since
+        if facts.phase is Phase.STARTING:
+            usual = known.load(facts.model)
+        elif facts.phase is Phase.READY:
+            if not facts.serving:
+                return 0.0
+            usual = known.service(facts.model)
+            elapsed = min(self._desk.now - self._desk.granted[one].since for one in facts.serving)
+        else:
+            usual = known.stop(facts.model) or 0.0
+        return None if usual is None else max(0.0, usual - elapsed)
+
+
+def _granted(request: Request) -> Standing:
+    return Standing(
+        *(request.ticket, request.model, request.arrived), 0, Stage.GRANTED, Nothing(), 0.0
+    )

@@ -21,7 +21,7 @@ import attrs
 import pytest
 import trio
 
-from tests.daemons import CHAT, llama, make_certificate, pretend, serving, write_config
+from tests.daemons import CHAT, Daemon, llama, make_certificate, pretend, serving, write_config
 from tests.house import Caller, Reply
 from tests.processes import alive, dead
 
@@ -31,6 +31,21 @@ HOP_BY_HOP = frozenset((b"connection", b"keep-alive", b"transfer-encoding"))
 
 # What swapd says of itself on every answer of a model.
 OURS = frozenset((b"x-swapd-request", b"server-timing"))
+
+
+def loads(daemon: Daemon) -> list[str]:
+    """Say what was loaded, in order, whoever it was for."""
+    return [line for line in story(daemon) if line.startswith("loading")]
+
+
+def story(daemon: Daemon) -> list[str]:
+    """Say what was loaded and what has gone, in order."""
+    word = r"(loading \S+)(?: for \S+| anew)|(\S+) is gone|(stopped)"
+    lines = []
+    for message in daemon.log.data.decode().splitlines():
+        if found := re.fullmatch(word, message):
+            lines.append(found[1] or (f"stopped {found[2]}" if found[2] else found[3]))
+    return lines
 
 
 # Serving
@@ -55,7 +70,7 @@ async def test_two_models_are_answered_with_a_swap_between(tmp_path):
         await daemon.end(signal.SIGTERM)
         first, second = [word.split()[1] for word in daemon.told("loading")]
         assert {first, second} == {"a", "b"}
-        assert daemon.told("loading", "stopped") == [
+        assert story(daemon) == [
             f"loading {first}",
             f"stopped {first}",
             f"loading {second}",
@@ -78,7 +93,7 @@ async def test_arrival_order_is_kept_reloads_and_all(tmp_path):
                 nursery.start_soon(wait, number, await daemon.queue(model))
         assert done == [0, 1, 2]
         await daemon.end(signal.SIGTERM)
-        assert daemon.told("loading") == ["loading a", "loading b", "loading a"]
+        assert loads(daemon) == ["loading a", "loading b", "loading a"]
 
 
 async def test_a_request_abandoned_in_the_queue_never_loads(tmp_path):
@@ -92,7 +107,7 @@ async def test_a_request_abandoned_in_the_queue_never_loads(tmp_path):
         await first.leave()
         assert (await third.reply()).json()["name"] == "c"
         await daemon.end(signal.SIGTERM)
-        assert daemon.told("loading") == ["loading a", "loading c"]
+        assert loads(daemon) == ["loading a", "loading c"]
 
 
 async def test_hanging_up_in_a_stream_reaches_the_model_at_once(tmp_path):
@@ -154,11 +169,44 @@ async def test_unloading_everything_ends_a_stream_visibly(tmp_path):
         assert (await daemon.chat("b")).status == 200
 
 
+async def test_two_models_stream_side_by_side_where_they_may(tmp_path):
+    """fifo and a group that says so: nobody is evicted, and nobody waits for the other's end."""
+    routing = {
+        "scheduler": {"use": "fifo"},
+        "router": {"settings": {"groups": {"g": {"swap": False, "members": ["a", "b"]}}}},
+    }
+    async with serving(
+        tmp_path, pretend("a"), pretend("b"), settings={"routing": routing}
+    ) as daemon:
+        first, second = await daemon.stream("a"), await daemon.stream("b")
+        running = (await daemon.get("/running")).json()["running"]
+        assert [(one["model"], one["state"]) for one in running] == [
+            ("a", "ready"),
+            ("b", "ready"),
+        ]
+        pids = [await daemon.pid_of(name) for name in "ab"]
+        for caller in (first, second):
+            await caller.leave()
+        assert all(map(alive, pids))
+
+
+async def test_a_request_may_have_its_model_gone_afterwards(tmp_path):
+    """A last request of the day leaves no process, although nothing is configured."""
+    async with serving(tmp_path, pretend("a")) as daemon:
+        await daemon.chat("a")
+        pid = await daemon.pid_of("a")
+        caller = await daemon.call()
+        await caller.send(CHAT, {"model": "a"}, headers={"X-Swapd-Keep-Alive": "0"})
+        assert (await caller.reply()).status == 200
+        await dead(pid)
+        assert (await daemon.chat("a")).status == 200
+
+
 async def test_an_idle_model_is_unloaded(tmp_path):
     """S15: nobody has to ask for it."""
     async with serving(tmp_path, pretend("a", ttl=1)) as daemon:
         await daemon.chat("a")
-        await daemon.log.find("stopped a")
+        await daemon.log.find("a is gone")
         assert (await daemon.get("/running")).json() == {"running": []}
 
 
@@ -237,10 +285,10 @@ async def test_a_model_killed_in_a_stream_is_seen_and_loaded_again(tmp_path):
 
         # Its connections are reset before its exit is noticed; a request in that very moment is
         # still granted the dead run, and gets the 502 of a model that cannot be reached.
-        await daemon.log.find("a: killed by SIGKILL")
+        await daemon.log.find("a failed: killed by SIGKILL")
         assert (await daemon.chat("a")).json()["served"] == 1
         await daemon.end(signal.SIGTERM)
-        assert daemon.told("loading", "a:") == ["loading a", "a: killed by SIGKILL", "loading a"]
+        assert loads(daemon) == ["loading a", "loading a"]
 
 
 async def test_a_model_that_dies_while_loading_tells_its_last_words(tmp_path):
@@ -311,7 +359,7 @@ async def test_a_stream_is_not_touched_by_a_reload(tmp_path):
 
         assert (await daemon.chat("b")).json()["name"] == "other"
         await daemon.end(signal.SIGTERM)
-        assert daemon.told("loading") == ["loading b", "loading a", "loading b"]
+        assert loads(daemon) == ["loading b", "loading a", "loading b"]
 
 
 async def test_a_removed_model_finishes_what_it_serves(tmp_path):
@@ -328,7 +376,7 @@ async def test_a_removed_model_finishes_what_it_serves(tmp_path):
         while piece := await caller.piece():
             pass
         assert piece == b""
-        await daemon.log.find("stopped a")
+        await daemon.log.find("a is gone")
         assert not alive(pid)
 
 
@@ -338,7 +386,7 @@ async def test_a_changed_model_that_nobody_uses_ends_at_once(tmp_path):
         await daemon.chat("a")
         daemon.configure(pretend("a", "--name", "other"))
         await daemon.reload()
-        await daemon.log.find("stopped a")
+        await daemon.log.find("a is gone")
         assert (await daemon.chat("a")).json()["name"] == "other"
 
 
@@ -405,7 +453,7 @@ async def test_ctrl_c_leaves_nothing_and_is_no_failure(tmp_path):
         await daemon.chat("a")
         os.killpg(daemon.process.pid, signal.SIGINT)
         assert await daemon.ended() == 0
-        assert daemon.told("stopping", "stopped")[-2:] == ["stopped a", "stopped"]
+        assert story(daemon)[-2:] == ["stopped a", "stopped"]
 
 
 async def test_a_stop_in_a_load_refuses_who_waits_and_is_quick(tmp_path):

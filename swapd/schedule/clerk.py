@@ -221,16 +221,22 @@ class Clerk(abc.ABC):
     # Settling
 
     def _settle(self) -> Iterator[Effect]:
-        yield from self._refuse_the_hopeless()
+        # Nothing is asked that has no answer: this is on the path of every request.
+        desk = self._desk
+        if desk.lines:
+            yield from self._refuse_the_hopeless()
         yield from self._grant()
         # Carried out after the places are told, decided before: a swap may change them.
         swaps = [*self._stop_the_leaving(), *self._swap()]
-        yield from (Place(ticket, at) for ticket, at in self._desk.moved(self._order()))
+        yield from (Place(ticket, at) for ticket, at in desk.moved(self._order()))
         yield from swaps
-        yield from self._revive()
-        yield from self._read_ahead()
+        if self._revived is not None:
+            yield from self._revive(self._revived)
+        if desk.lines and desk.granted:
+            yield from self._read_ahead()
         yield from self._arm_idle()
-        yield from unloading.answers(self._desk)
+        if desk.orders:
+            yield from unloading.answers(desk)
 
     def _refuse_the_hopeless(self) -> Iterator[Effect]:
         desk = self._desk
@@ -251,16 +257,15 @@ class Clerk(abc.ABC):
         self._prefetched = None
         return StartModel(model, self._desk.start(self._settings.models[model]).run, ticket)
 
-    def _revive(self) -> Iterator[Effect]:
+    def _revive(self, model: ModelId) -> Iterator[Effect]:
         """Start what was unwell anew, if nobody wants anything else meanwhile."""
-        model, self._revived = self._revived, None
-        if model is None or self._desk.run_of(model):
-            return
-        if self._hopeless(model) is None and self._has_room(model):
+        self._revived = None
+        possible = self._desk.run_of(model) is None and self._hopeless(model) is None
+        if possible and self._has_room(model):
             yield self._start(model, None)
 
     def _read_ahead(self) -> Iterator[Effect]:
-        model = self._next_load() if self._desk.granted else None
+        model = self._next_load()
         if model is None or model == self._prefetched or self._desk.run_of(model):
             return
         if self._settings.models[model].prefetch is not None:

@@ -1,5 +1,7 @@
 """Measure swapd beside nginx and beside nothing at all:  python -m tests.bench
 
+And play the shapes of load of `workloads.py`, alone with `--only workloads`.
+
 Never asserted in the test run: machines differ, ratios less so. Everything is interleaved within
 one run and nothing leaves the loopback. Ends with 1 when a row is missed, 2 when it cannot run.
 """
@@ -16,15 +18,22 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from tests.bench import workloads
 from tests.bench.callers import BadAnswer
 from tests.bench.contestants import CannotMeasure, find_nginx
+from tests.bench.deciding import decisions
 from tests.bench.rows import ROWS, Plan, Row, cores
 
+_ROWS = {**ROWS, "decisions": decisions}
 _RESULTS = Path(__file__).with_name("RESULTS.md")
+_WORKLOADS = "workloads"
 
 
 def main() -> int:
     said = _arguments()
+    if said.only == [_WORKLOADS]:
+        print(workloads.section())
+        return 0
     try:
         find_nginx()
         began = time.perf_counter()
@@ -36,7 +45,7 @@ def main() -> int:
     print()
     print(table)
     print(f"\n{_machine()}; {time.perf_counter() - began:.0f} s")
-    if said.write and not failures and set(said.only) == set(ROWS):
+    if said.write and not failures and set(said.only) == {*_ROWS, _WORKLOADS}:
         missed = [row.measure for row in rows if row.verdict == "MISSED"]
         _RESULTS.write_text(_page(table, missed))
         print("written to tests/bench/RESULTS.md")
@@ -51,7 +60,8 @@ def _arguments() -> argparse.Namespace:
     words = argparse.ArgumentParser(
         prog="python -m tests.bench", description="Measure swapd beside nginx."
     )
-    words.add_argument("--only", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")
+    rows = [*_ROWS, _WORKLOADS]
+    words.add_argument("--only", nargs="+", choices=rows, default=rows, metavar="ROW")
     words.add_argument("--quick", action="store_true", help="a short look; nothing is written")
     words.add_argument("--without-swapd", action="store_true", help="nginx and direct only")
     words.add_argument("--pin", action="store_true", help="proxy and caller on cores of their own")
@@ -85,10 +95,10 @@ def _measure(said: argparse.Namespace) -> tuple[list[Row], list[str]]:
             swaps=swaps,
             pin=said.pin,
         )
-        for name in said.only:
+        for name in [row for row in said.only if row in _ROWS]:
             print(f"{name} ...", file=sys.stderr, flush=True)
             try:
-                rows += ROWS[name](plan)
+                rows += _ROWS[name](plan)
             except (CannotMeasure, BadAnswer, OSError) as failure:
                 # One row that fails must not cost the others their minutes.
                 failures.append(f"cannot measure {name}: {failure}")
@@ -141,7 +151,7 @@ def _page(table: str, missed: Sequence[str]) -> str:
         "columns nginx and swapd show what each *adds* to direct; a figure with an x is swapd's\n"
         "added over nginx's added, the median over the rounds, with the least and the greatest\n"
         "beside it. For the swap, direct is the bare stop and start of the same servers.\n\n"
-        f"{table}\n{why}"
+        f"{table}\n{why}\n{workloads.section()}"
     )
 
 

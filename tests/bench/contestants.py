@@ -137,6 +137,7 @@ def open_daemon(command: str, config: Path, *more: str) -> Iterator[tuple[Addres
     address = ("127.0.0.1", free_port())
     listen = f"{address[0]}:{address[1]}"
     argv = [*shlex.split(command), "serve", "--config", str(config), "--listen", listen, *more]
+    argv += ["--state-dir", ""]
     log = config.with_suffix(".log")
     began = time.perf_counter()
     with log.open("wb") as errors, open_child(argv, errors=errors.fileno()) as child:

@@ -4,7 +4,7 @@ Rule 1: one thread, one `select` (its timeout is in microseconds, epoll's in mil
 Rule 2: no parsing beyond what keep-alive needs; clients here send well-formed requests.
 Rule 3: every stamp is CLOCK_MONOTONIC in nanoseconds, which all processes of a machine share.
 
-    fast_model.py --port N [--load SECONDS] [--while-loading refuse|503] [--core N]
+    fast_model.py --port N [--load SECONDS] [--while-loading refuse|503] [--core N] [--read FILE]
 
 `GET` answers 200 (the health check). `POST` answers 1 KB of JSON, or, when the body says
 `"stream":true,"chunks":N,"rate":R`, N server-sent events at R per second, each with the instant
@@ -153,15 +153,25 @@ def answer_stamps(body: bytes) -> tuple[int, int]:
     return int(said["ready"]), int(said["first"])
 
 
+def _read(path: str) -> None:
+    block = bytearray(1 << 20)
+    with open(path, "rb", buffering=0) as file:
+        while file.readinto(block):
+            pass
+
+
 def main() -> None:
     words = argparse.ArgumentParser(description="A model server that costs next to nothing.")
     words.add_argument("--port", type=int, required=True)
     words.add_argument("--load", type=float, default=0.0)
     words.add_argument("--while-loading", choices=("refuse", "503"), default="refuse")
     words.add_argument("--core", type=int, help="run there and nowhere else")
+    words.add_argument("--read", help="a file to read as a whole before anything else")
     said = words.parse_args()
     if said.core is not None:
         os.sched_setaffinity(0, {said.core})
+    if said.read is not None:
+        _read(said.read)
     FastModel(said.port, load=said.load, while_loading=said.while_loading).run()
 
 

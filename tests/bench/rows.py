@@ -23,6 +23,7 @@ from pathlib import Path
 import attrs
 
 from swapd.config.load import load
+from swapd.ids import ModelId
 from tests.bench.callers import (
     Address,
     BadAnswer,
@@ -52,6 +53,7 @@ from tests.bench.contestants import (
     wait_healthy,
 )
 from tests.bench.fast_model import answer_stamps
+from tests.bench.prefetch import GIBIBYTES, bare_start, open_large_file, queued_swap
 
 # What a round shows of noise in its p99 is worth more samples than rounds.
 _BLOCK = 150
@@ -59,13 +61,11 @@ _STREAMS, _RATE = 8, 200
 _LONG_RUN, _LONG_RUN_LINES = 50_000, 8
 # Megabytes, and seconds in the queue.
 _UPLOAD, _QUEUED, _UPLOADS = 100, 5, 3
+# Each takes half a minute and more.
+_LONG_SWAPS = 3
 
 # fast_model.py joins what it reads, which takes minutes for so much.
 _PRETEND = Path(__file__).parents[1] / "children" / "model.py"
-
-
-# swapd with a scheduler that serves everybody at once, see there.
-AT_ONCE = f"{sys.executable} -m tests.bench.at_once"
 
 
 @attrs.frozen
@@ -216,8 +216,7 @@ def streams(plan: Plan) -> list[Row]:
     request = chat("fast", stream=True, chunks=chunks, rate=_RATE)
     p50s, p99s, cpu = _by_name(), _by_name(), _by_name()
     # serial would serve them one after the other, which says nothing of streams side by side.
-    at_once = attrs.evolve(plan, daemon=plan.daemon and AT_ONCE)
-    with _contestants(at_once) as (addresses, clocks):
+    with _contestants(plan, scheduler="fifo") as (addresses, clocks):
         for turn in range(plan.rounds):
             for name in _rotated(list(addresses), turn):
                 before = clocks[name]()
@@ -338,11 +337,61 @@ def swap(plan: Plan) -> list[Row]:
     ]
 
 
+def prefetch(plan: Plan) -> list[Row]:
+    """Swap to a model with a large file: with a cold cache, and read ahead while it waits."""
+    if plan.daemon is None:
+        return []
+    times: dict[bool, list[float]] = {False: [], True: []}
+    bare: dict[bool, list[float]] = {False: [], True: []}
+    with open_large_file(plan.folder) as path:
+        command = fast_model_command("${PORT}", "--read", str(path))
+        config = plan.folder / "prefetch.yaml"
+        config.write_text(
+            f"models:\n  served: {{cmd: '{fast_model_command('${PORT}')}'}}\n"
+            f"  cold: {{cmd: '{command}', prefetch: false}}\n  ahead: {{cmd: '{command}'}}\n"
+        )
+        model = load([config], {}).settings.models[ModelId("ahead")]
+        # Long enough for a reader at low priority, by the time that another takes.
+        hold = 1.0 + 2 * bare_start(model, path, hold=_QUEUED, ahead=False)
+        with open_daemon(plan.daemon, config) as (address, _, _):
+            for turn in range(_LONG_SWAPS):
+                for ahead in (turn % 2 == 0, turn % 2 == 1):
+                    bare[ahead].append(bare_start(model, path, hold=hold, ahead=ahead))
+                    taken = queued_swap(
+                        address,
+                        path,
+                        serving="served",
+                        wanted="ahead" if ahead else "cold",
+                        hold=hold,
+                        ahead=ahead,
+                    )
+                    times[ahead].append(taken)
+    ratios = [one / other for one, other in zip(times[True], times[False], strict=True)]
+    what = f"swap to a model that reads {GIBIBYTES} GiB"
+    direct, swapd = (
+        {ahead: statistics.median(each[ahead]) for ahead in each} for each in (bare, times)
+    )
+    return [
+        Row(f"{what}, cold cache", "s", "-", direct=direct[False], swapd=swapd[False]),
+        Row(
+            f"{what}, prefetched",
+            "s",
+            "<= 1 x cold",
+            direct=direct[True],
+            swapd=swapd[True],
+            figure=statistics.median(ratios),
+            bound=1.0,
+            spread=(min(ratios), max(ratios)),
+        ),
+    ]
+
+
 ROWS: Mapping[str, Callable[[Plan], list[Row]]] = {
     "start": start,
     "config": config,
     "ready": ready,
     "swap": swap,
+    "prefetch": prefetch,
     "latency": latency,
     "streams": streams,
     "memory": memory,
@@ -392,7 +441,7 @@ def _bare_swap(leaving: str, coming: str) -> float:
 
 @contextmanager
 def _contestants(
-    plan: Plan,
+    plan: Plan, *, scheduler: str = "serial"
 ) -> Iterator[tuple[dict[str, Address], dict[str, Callable[[], float]]]]:
     """Run one fast model, and in front of it nginx and swapd: addresses and CPU clocks."""
     port = free_port()
@@ -411,7 +460,7 @@ def _contestants(
         if plan.daemon is not None:
             command = fast_model_command(port, *([] if other is None else ["--core", str(other)]))
             model = {"cmd": command, "proxy": f"http://127.0.0.1:{port}"}
-            config = _config(plan, {"fast": model})
+            config = _config(plan, {"fast": model}, scheduler=scheduler)
             with placed(proxy):
                 swapd, swapd_pid, _ = running.enter_context(open_daemon(plan.daemon, config))
             with open_line(swapd) as line:
@@ -423,9 +472,11 @@ def _contestants(
         yield addresses, clocks
 
 
-def _config(plan: Plan, models: Mapping[str, Mapping[str, str]]) -> Path:
+def _config(
+    plan: Plan, models: Mapping[str, Mapping[str, str]], *, scheduler: str = "serial"
+) -> Path:
     """Write a configuration with these models; YAML strings are JSON strings here."""
-    lines = ["models:"]
+    lines = [f"routing: {{scheduler: {{use: {scheduler}}}}}", "models:"]
     for name, keys in models.items():
         lines.append(f'  "{name}":')
         lines += [f'    {key}: "{value}"' for key, value in keys.items()]

@@ -3,6 +3,8 @@
 Rule 1: answers are for people; nothing may be decided by them.
 """
 
+from collections.abc import Iterator
+
 import attrs
 import trio
 
@@ -21,11 +23,14 @@ class Questions:
     _turns: dict[Ticket, Turn]
     _runs: Runs
 
-    def queue(self) -> list[tuple[Standing, Turn]]:
-        """Say where every request stands, in the order in which they run, the served first."""
-        standings = self._scheduler.queue(trio.current_time())
-        found = ((standing, self._turns.get(standing.ticket)) for standing in standings)
-        return [(standing, turn) for standing, turn in found if turn is not None]
+    def queue(self) -> Iterator[tuple[Standing, Turn]]:
+        """Say where every request stands, in the order in which they run, the served first.
+
+        To be heard to its end before anything is awaited.
+        """
+        for standing in self._scheduler.queue(trio.current_time()):
+            if (turn := self._turns.get(standing.ticket)) is not None:
+                yield standing, turn
 
     def turn(self, name: str) -> Turn | None:
         """Find the turn of a request by its name."""

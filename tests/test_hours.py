@@ -299,7 +299,7 @@ class Hour:
         last = self.journal[-1].seq if self.journal else 0
         self.journal += self.engine.decisions.since(last)
         self.check_held()
-        queue = self.engine.ask.queue()
+        queue = list(self.engine.ask.queue())
         places = [standing.position for standing, _ in queue if standing.position]
         assert places == list(range(1, len(places) + 1))
         waiting = [ticket for ticket, turn in self.engine._turns.items() if not turn.decided]

@@ -41,7 +41,7 @@ async def test_the_queue_is_told_with_the_names_of_its_requests(
                 assert engine.ask.turn("second") is second
         assert engine.ask.turn("second") is None
         await wait_all_tasks_blocked()
-        assert engine.ask.queue() == []
+        assert list(engine.ask.queue()) == []
 
 
 async def test_who_has_just_left_is_not_shown(autojump_clock):
@@ -49,7 +49,7 @@ async def test_who_has_just_left_is_not_shown(autojump_clock):
     async with running("a") as (engine, _):
         with engine.turn(A, revoke=print):
             await wait_all_tasks_blocked()
-        assert engine.ask.queue() == []
+        assert list(engine.ask.queue()) == []
 
 
 @BOTH

@@ -472,7 +472,7 @@ class World:
     def check_answers(self) -> None:
         self.places = {ticket: self.places[ticket] for ticket in self.waiting}
         assert sorted(self.places.values()) == list(range(1, len(self.waiting) + 1))
-        standings = self.scheduler.queue(self.now)
+        standings = list(self.scheduler.queue(self.now))
         served = [one.ticket for one in standings if not one.position]
         assert sorted(served) == sorted(self.served)
         waiting = [one for one in standings if one.position]

@@ -1,5 +1,6 @@
 """From settings to a scheduler."""
 
+from collections.abc import Iterator
 from typing import Protocol, assert_never
 
 from swapd.config.kinds import SchedulerKind
@@ -26,8 +27,11 @@ class Scheduler(Protocol):
     def model(self, model: ModelId, now: float) -> ModelStanding:
         """Say all that is known of where the model stands."""
 
-    def queue(self, now: float) -> list[Standing]:
-        """Say where every request stands, in the order in which they run, the served first."""
+    def queue(self, now: float) -> Iterator[Standing]:
+        """Say where every request stands, in the order in which they run, the served first.
+
+        To be heard to its end before the next event.
+        """
 
     def plan(self, model: ModelId, now: float) -> Plan:
         """Say what a request for the model would lead to, if it came now."""

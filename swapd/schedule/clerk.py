@@ -228,7 +228,7 @@ class Clerk(abc.ABC):
         yield from self._grant()
         # Carried out after the places are told, decided before: a swap may change them.
         swaps = [*self._stop_the_leaving(), *self._swap()]
-        yield from (Place(ticket, at) for ticket, at in desk.moved(self._order()))
+        yield from map(Place._make, desk.moved(self._order()))
         yield from swaps
         if self._revived is not None:
             yield from self._revive(self._revived)

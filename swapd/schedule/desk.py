@@ -17,6 +17,11 @@ from swapd.schedule.measures import Measures
 from swapd.schedule.phase import Phase
 from swapd.schedule.reasons import Cause, Unkillable
 
+# Up to this place in the queue every step is told; farther away, a move of more than one part in
+# so many. Else whoever joins or leaves a queue of thousands would have thousands told of it.
+NEAR = 100
+FAR = 10
+
 
 @attrs.define(repr=False)
 class Desk:
@@ -40,6 +45,8 @@ class Desk:
     """Unload orders and the runs that each still waits for."""
     stopping: bool = False
     _order: list[Ticket] = attrs.field(factory=list)
+    _told: dict[Ticket, int] = attrs.field(factory=dict)
+    """The places that were told last."""
     _last_run: int = 0
 
     # Questions
@@ -76,7 +83,10 @@ class Desk:
         return None if since is None else self.now - since
 
     def moved(self, order: list[Ticket]) -> Iterator[tuple[Ticket, int]]:
-        """Say whose place in the queue is another than when last asked."""
+        """Say who is to be told another place in the queue than when last asked.
+
+        Near the front every step; farther away only what makes a difference.
+        """
         before, self._order = self._order, order
         if before == order:
             return
@@ -85,9 +95,12 @@ class Desk:
             (at for at, pair in enumerate(zip(before, order, strict=False)) if pair[0] != pair[1]),
             min(len(before), len(order)),
         )
-        places = {ticket: at for at, ticket in enumerate(before[same:], start=same + 1)}
+        told = self._told
         for position, ticket in enumerate(order[same:], start=same + 1):
-            if places.get(ticket) != position:
+            last = told.get(ticket, 0)
+            off = abs(position - last)
+            if off and (position <= NEAR or off * FAR > position):
+                told[ticket] = position
                 yield ticket, position
 
     # Steps
@@ -192,6 +205,7 @@ class Desk:
             {order: set(pending) for order, pending in self.orders.items()},
             self.stopping,
             self._order,
+            dict(self._told),
             self._last_run,
         )
 
@@ -209,6 +223,7 @@ class Desk:
         if not line:
             del self.lines[request.model]
         self.modest.discard(ticket)
+        self._told.pop(ticket, None)
         return request
 
     def _leave(self, ticket: Ticket) -> Service:

@@ -1,5 +1,7 @@
 """What is to be done: everything a scheduler ever asks for, as orders."""
 
+from typing import NamedTuple
+
 import attrs
 
 from swapd.ids import ModelId, Order, Run, Ticket
@@ -7,9 +9,11 @@ from swapd.schedule.motives import Asked, Motive
 from swapd.schedule.reasons import Reason, Unkillable
 
 
-@attrs.frozen
-class Place:
-    """Tell a waiting request its position, counted from 1."""
+class Place(NamedTuple):
+    """Tell a waiting request its position, counted from 1.
+
+    A tuple: whoever joins or leaves a long queue moves thousands.
+    """
 
     ticket: Ticket
     position: int

@@ -44,11 +44,15 @@ class Needs:
 class Teller(Clerk):
     """A clerk that can be asked."""
 
-    def queue(self, now: float) -> list[Standing]:
-        """Say where every request stands, in the order in which they run, the served first."""
+    def queue(self, now: float) -> Iterator[Standing]:
+        """Say where every request stands, in the order in which they run, the served first.
+
+        To be heard to its end before the next event: of a long queue it is read off, not copied.
+        """
         self._desk.now = now
-        served = [_granted(service.request) for service in self._desk.granted.values()]
-        return [*served, *self._waits()]
+        for service in self._desk.granted.values():
+            yield _granted(service.request)
+        yield from self._waits()
 
     def model(self, model: ModelId, now: float) -> ModelStanding:
         """Say where a model stands."""

@@ -5,6 +5,7 @@ queue of twenty models is filled, and then served through some hundreds of turns
 timed, and so is each question that an operator may ask meanwhile.
 """
 
+import contextlib
 import gc
 import random
 import statistics
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from itertools import count
 
 import attrs
+import trio
+from trio.testing import wait_all_tasks_blocked
 
 from swapd.config.expression import compile_sets
 from swapd.config.kinds import SchedulerKind
@@ -30,6 +33,7 @@ from swapd.schedule.events import (
     TurnElapsed,
 )
 from tests.bench.rows import Plan, Row
+from tests.house import open_house
 from tests.stories import model
 
 QUEUED = 10_000
@@ -43,15 +47,43 @@ MOST_MS = 50.0
 # Settlements that are looked at when the queue is full.
 _STEPS = 600
 
+# How often the page is asked for.
+_PAGES = 15
+
 
 def decisions(plan: Plan) -> list[Row]:
-    """Time each kind of event, and of question, with each scheduler; show the slowest event."""
+    """Time each kind of event, and of question, with each scheduler; then the page that asks."""
     rows = []
     for name, settings in _schedulers():
         took = _Queue(choose(settings)).timed()
-        slowest = max(took.keys() - QUESTIONS, key=lambda what: max(took[what]))
-        rows += [_row(f"{name}, {what}", took[what]) for what in (slowest, *QUESTIONS)]
+        events = sorted(took.keys() - QUESTIONS)
+        rows += [_row(f"{name}, {what}", took[what]) for what in (*events, *QUESTIONS)]
+    for name, settings in _schedulers():
+        took_page = trio.run(_pages, settings)
+        rows.append(_row(f"{name}, GET /api/queue", took_page))
     return rows
+
+
+async def _pages(settings: Settings) -> list[float]:
+    """Answer with the seconds until the page has begun to answer, which is when it is written."""
+    took = []
+    async with open_house(settings=settings) as house:
+        house.models.load = 3600.0
+        with contextlib.ExitStack() as queue:
+            for at in range(QUEUED):
+                name = house.flights.next_id()
+                wanted = ModelId(MODELS[at % len(MODELS)])
+                queue.enter_context(house.engine.turn(wanted, revoke=print, name=name))
+            await wait_all_tasks_blocked()
+            assert len(list(house.engine.ask.queue())) == QUEUED
+            for _ in range(_PAGES):
+                caller = house.call()
+                began = time.perf_counter()
+                await caller.send("/api/queue")
+                await caller.head()
+                took.append(time.perf_counter() - began)
+                await caller.leave()
+    return took
 
 
 def _row(what: str, seconds: list[float]) -> Row:
@@ -132,7 +164,8 @@ class _Queue:
 
     def ask(self) -> None:
         began = time.perf_counter()
-        self.scheduler.queue(self.now)
+        for _ in self.scheduler.queue(self.now):
+            pass
         asked = time.perf_counter()
         self.scheduler.plan(ModelId(self.dice.choice(MODELS)), self.now)
         self.took["queue()"].append(asked - began)

@@ -43,13 +43,13 @@ def known(scheduler: Fifo) -> Fifo:
 
 def told(story: Story) -> list[tuple[int, Stage, Wait]]:
     """List those that wait, as people are told of them."""
-    queue = story.scheduler.queue(story.now)
+    queue = list(story.scheduler.queue(story.now))
     return [(one.ticket, one.stage, one.wait) for one in queue if one.position]
 
 
 def etas(story: Story) -> dict[int, float | None]:
     """List when those that wait will be granted, in their order."""
-    queue = story.scheduler.queue(story.now)
+    queue = list(story.scheduler.queue(story.now))
     waiting = [one for one in queue if one.position]
     assert [one.position for one in waiting] == list(range(1, len(waiting) + 1))
     return {one.ticket: one.eta for one in waiting}

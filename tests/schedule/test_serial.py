@@ -944,7 +944,7 @@ def test_the_queue_tells_who_waits_for_what():
     story.tell(arrived(1, "a")).tell(arrived(2, "a")).tell(arrived(3, "b"))
 
     def told() -> list[tuple[int, int, Stage, Wait]]:
-        queue = story.scheduler.queue(story.now)
+        queue = list(story.scheduler.queue(story.now))
         return [(one.ticket, one.position, one.stage, one.wait) for one in queue]
 
     served, waiting = (1, 0, Stage.GRANTED, Nothing()), Stage.WAITING

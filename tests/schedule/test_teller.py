@@ -176,7 +176,7 @@ def test_a_plan_changes_nothing(make):
             if asking:
                 for name in (A, B, C, ModelId("ghost")):
                     story.scheduler.plan(name, story.now)
-                    story.scheduler.queue(story.now)
+                    list(story.scheduler.queue(story.now))
                     story.scheduler.model(name, story.now)
             answers += story.after(1).tell(step).answer
         return answers

@@ -210,6 +210,57 @@ async def test_an_idle_model_is_unloaded(tmp_path):
         assert (await daemon.get("/running")).json() == {"running": []}
 
 
+async def test_what_was_measured_outlives_the_daemon(tmp_path):
+    """The first in the queue after a restart is told how long a load takes."""
+
+    async def load_s(daemon: Daemon) -> float | None:
+        found = (await daemon.get("/api/models/a")).json()["load_s"]
+        assert found is None or isinstance(found, float)
+        return found
+
+    async with serving(tmp_path, pretend("a")) as daemon:
+        assert await load_s(daemon) is None
+        await daemon.chat("a")
+        measured = await load_s(daemon)
+        assert measured is not None
+    async with serving(tmp_path, pretend("a")) as daemon:
+        assert await load_s(daemon) == measured
+
+
+async def test_a_model_that_stops_answering_while_idle_is_restarted(tmp_path):
+    """It lives, and hears nobody; the next request must not be who finds out."""
+    deaf = pretend("a", livenessInterval=1, unloadTimeout=1)
+    async with serving(tmp_path, deaf, patience=60.0) as daemon:
+        await daemon.chat("a")
+        pid = await daemon.pid_of("a")
+        os.kill(pid, signal.SIGSTOP)
+        await daemon.log.find("loading a anew")
+        await dead(pid)
+        assert (await daemon.chat("a")).status == 200
+
+
+async def test_models_are_loaded_at_the_start_one_after_the_other(tmp_path):
+    """Under serial the last one stays; a model that is broken keeps no other from being loaded."""
+    hooks = {"hooks": {"on_startup": {"preload": ["broken", "a", "b"]}}}
+    models = (pretend("a"), pretend("b"), ("broken", {"cmd": "false", "proxy": "http://[::1]:9"}))
+    async with serving(tmp_path, *models, settings=hooks) as daemon:
+        await daemon.log.find("b is ready")
+        assert [line.split()[1] for line in loads(daemon)] == ["broken", "a", "b"]
+
+
+async def test_the_files_of_the_next_model_are_read_ahead_while_one_is_served(tmp_path):
+    """By a process of its own, which is gone when the model is started."""
+    weights = tmp_path / "weights.gguf"
+    weights.write_bytes(b"x" * 1_000_000)
+    models = (pretend("a"), pretend("b", prefetch=[str(weights)]))
+    async with serving(tmp_path, *models, log="debug") as daemon:
+        stream = await daemon.stream("a")
+        waiting = await daemon.queue("b")
+        await daemon.log.find("reading the files of b ahead")
+        await stream.leave()
+        assert (await waiting.reply()).status == 200
+
+
 # Byte for byte
 
 

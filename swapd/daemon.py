@@ -214,8 +214,8 @@ async def _stop(
     engine: Engine, front: Front, signals: AsyncIterator[int], *, drain: float
 ) -> None:
     """Go down in order, every stage bounded; a second signal skips the drain."""
-    unload = engine.longest_unload() + 2 * KILL_PATIENCE
-    _exit_hard_after(drain + unload + LAST_WORDS + HARD_EXIT)
+    unload, kill = engine.longest_unload(), 2 * KILL_PATIENCE
+    _exit_hard_after(drain + unload + kill + LAST_WORDS + HARD_EXIT)
     log.info("stopping; requests that are being served may finish, a second signal cuts them")
     engine.stop()
     await front.stop_accepting()
@@ -224,6 +224,9 @@ async def _stop(
             await front.drained()
     with trio.move_on_after(unload):
         await engine.unload()
+    # Now also those that somebody gave longer than they have by themselves.
+    with trio.move_on_after(kill):
+        await engine.unload(seconds=0)
     with trio.move_on_after(LAST_WORDS):
         await front.drained()
     front.cut()

@@ -17,7 +17,16 @@ import trio
 from swapd.ids import ModelId, Run
 from swapd.schedule.events import ModelBroke, ModelReady, ModelStopped, ModelStuck, RunNews
 from swapd.schedule.motives import Asked, MakeRoom, Motive, Outdated, Unused, Unwell
-from swapd.schedule.reasons import Reason
+from swapd.schedule.reasons import (
+    BackingOff,
+    LoadFailed,
+    ModelUnloaded,
+    NotLoaded,
+    Reason,
+    TooMany,
+    Unkillable,
+    UnknownModel,
+)
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +85,7 @@ class Decisions:
                 text = f"stopping {model}: its definition has changed, or is gone"
                 self._tell("reload", model, text, run=run)
             case Unwell():
-                text = f"restarting {model}: it stopped answering its health check"
+                text = f"stopping {model}: it does not answer its health check"
                 self._tell("failed", model, text, run=run)
             case _:
                 assert_never(why)
@@ -102,14 +111,15 @@ class Decisions:
 
     def refused(self, model: ModelId, request: str, reason: Reason) -> None:
         """A request is refused."""
-        log.info("refusing request %s: %s", request, reason)
         text = f"refused {request}: {_words(reason)}"
+        log.info("%s", text)
         self._keep("refuse", model, text, {"request": request})
 
     def revoked(self, model: ModelId, request: str, reason: Reason) -> None:
         """A request is cut while it is served."""
-        log.info("ending request %s: %s", request, reason)
-        self._keep("cancel", model, f"cut {request}: {_words(reason)}", {"request": request})
+        text = f"cut {request}: {_words(reason)}"
+        log.info("%s", text)
+        self._keep("cancel", model, text, {"request": request})
 
     def left(self, model: ModelId, request: str, waited: float) -> None:
         """A request is gone before it was decided on."""
@@ -131,5 +141,17 @@ class Decisions:
 
 
 def _words(reason: Reason) -> str:
-    """Put a reason's name as people would: `QueueFull` is "queue full"."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(reason).__name__).lower()
+    """Put a reason as people would: `QueueFull` is "queue full".
+
+    Without what a model wrote: that may hold secrets, and the log is read by many.
+    """
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(reason).__name__).lower()
+    match reason:
+        case LoadFailed(model, cause) | BackingOff(model, cause):
+            return f"{name}, {model}: {cause.text}"
+        case UnknownModel(model) | ModelUnloaded(model) | NotLoaded(model) | TooMany(model):
+            return f"{name}, {model}"
+        case Unkillable(model, why):
+            return f"{name}, {model}: {why}"
+        case _:
+            return name

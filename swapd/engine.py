@@ -259,9 +259,9 @@ class Engine:
                 self._read_ahead(None)
                 self._runs.start(self.settings.models[model], run)
             case StopModel(run, grace, why):
-                if running := self._runs.get(run):
+                # Journalled once: who is told again is only hurried.
+                if (running := self._runs.get(run)) and running.end(grace):
                     self.decisions.stopping(running.model, run, why)
-                    running.end(grace)
             case ArmIdle(run, seconds, number):
                 # Keyed by the model: a timer of its earlier run would ring for nobody.
                 key = ("idle", self._runs[run].model)
@@ -271,7 +271,7 @@ class Engine:
             case ArmDrain(order, seconds):
                 self._timers.arm(seconds, DrainElapsed(order), key=("drain", order))
             case Prefetch(model):
-                self._read_ahead(self.settings.models[model])
+                self._read_ahead(self.settings.models[model] if model else None)
             case ArmBackOff(model, seconds, attempt):
                 log.warning("%s failed %d times; left alone for %.0f s", model, attempt, seconds)
                 self._timers.arm(seconds, BackOffElapsed(model, attempt), key=("back-off", model))

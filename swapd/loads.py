@@ -51,8 +51,8 @@ class Loads:
     async def _preload(self, models: tuple[ModelId, ...]) -> None:
         for model in models:
             log.info("preloading %s", model)
-            if (no := await self.load(model)) is not None:
-                log.warning("cannot preload %s: %s", model, no.reason)
+            if await self.load(model) is not None:
+                log.warning("cannot preload %s", model)
 
     async def _load(self, name: str, model: ModelId) -> Refused | None:
         path = f"/api/models/load/{model}"

@@ -105,6 +105,12 @@ def unknown_model(name: str) -> Refusal:
     return Refusal(404, "model_not_found", text)
 
 
+def not_here(name: str) -> Refusal:
+    """Say that a name stands for no single model of this machine."""
+    text = f'"{name}" is a selector, or a model of a peer; ask for a model that runs here'
+    return Refusal(404, "model_not_found", text)
+
+
 def no_model(why: str) -> Refusal:
     """Say that the request names no model."""
     return Refusal(404, "model_not_found", f"no model id could be identified: {why}")

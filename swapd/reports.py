@@ -7,6 +7,7 @@ import attrs
 import trio
 
 from swapd.ids import ModelId, Run
+from swapd.models.supervisor import Grace
 from swapd.schedule.events import Event, ModelBroke, ModelReady, ModelStuck, Unanswered
 from swapd.schedule.reasons import Cause
 
@@ -25,8 +26,8 @@ class Reports:
     """How to wait for what survived SIGKILL, if anything did."""
     pid: int | None = None
     """The leader's process id, and its group's; None before it is spawned."""
-    grace: float | None = None
-    """Seconds from SIGTERM to SIGKILL; None for the model's own."""
+    grace: Grace = attrs.field(factory=Grace)
+    """How long it has to end."""
     uses: int = 0
     """How many requests the run was granted so far."""
     idle: Callable[[], bool] = attrs.field(default=lambda: False)

@@ -41,10 +41,19 @@ class Running:
         self.life.uses += 1
         return self.loaded
 
-    def end(self, grace: float | None) -> None:
-        """Have it ended; `grace` is the seconds until SIGKILL, None for the model's own."""
-        self.life.grace = grace
+    def end(self, grace: float | None) -> bool:
+        """Have it ended; answer whether that is news to it.
+
+        `grace` is the seconds until SIGKILL, None for the model's own. One that is ending anyway,
+        because it was told so or has died, can only be hurried.
+        """
+        if self.unloading.cancel_called or self.loaded.ended.is_set():
+            if grace is not None:
+                self.life.grace.hurry(grace)
+            return False
+        self.life.grace.seconds = grace
         self.unloading.cancel()
+        return True
 
 
 @attrs.define

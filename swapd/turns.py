@@ -13,6 +13,11 @@ from swapd.wire.pool import Pool
 # How long after its connections the end of a process is noticed at the latest. Seconds.
 DEATH_IS_SEEN = 1.0
 
+# How long after it has cut a connection a dying model refuses new ones, and mostly is seen to be
+# dead. Not longer: a model that cut one and lives on keeps others waiting for this, and who is
+# refused a connection waits for the death by itself. Seconds.
+DEATH_FOLLOWS = 0.1
+
 
 class Refused(Exception):
     """The scheduler will not serve this request, for this reason."""
@@ -122,16 +127,19 @@ class Turn:
         between has not been seen by anybody. Answers False for a model that lives on, and for who
         notices so late that its ticket was given up.
         """
-        assert isinstance(self._decision, LoadedModel)
-        ended = self._decision.ended
-        with trio.move_on_after(DEATH_IS_SEEN):
-            await ended.wait()
-        if not ended.is_set() or self.forgotten:
+        if not await self._died(DEATH_IS_SEEN) or self.forgotten:
             return False
         self._decision, self.run = None, None
         self._decided = trio.Event()
         self._take_back(self)
         return True
+
+    async def outlive(self) -> None:
+        """After an answer that ended too early: hold on until the model is seen to be dead, if so.
+
+        To whoever is next in the queue a dying model would still look alive.
+        """
+        await self._died(DEATH_FOLLOWS)
 
     async def granted(self) -> LoadedModel:
         """Wait for the loaded model, or raise `Refused`."""
@@ -140,6 +148,14 @@ class Turn:
         if isinstance(self._decision, Refused):
             raise self._decision
         return self._decision
+
+    async def _died(self, within: float) -> bool:
+        """Wait for the death of the model that was granted, so many seconds at most."""
+        assert isinstance(self._decision, LoadedModel)
+        ended = self._decision.ended
+        with trio.move_on_after(within):
+            await ended.wait()
+        return ended.is_set()
 
     def _measure(self, loaded: LoadedModel) -> None:
         waited = trio.current_time() - self.opened

@@ -5,6 +5,7 @@ FakeUpstream   for a model's HTTP server, over memory streams
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -70,8 +71,11 @@ class FakeModels:
                 await self._watch(model, life)
             life.broke(CRASHED)
         finally:
-            with trio.CancelScope(shield=True):  # bounded by the pretend time that a stop takes
-                await trio.sleep(self._ending(model, life))
+            with (
+                trio.CancelScope(shield=True),  # bounded by the pretend time that a stop takes
+                life.grace.begin(model.unload_timeout),
+            ):
+                await trio.sleep(math.inf if model.id in self.stubborn else self.stop)
             if model.id in self.unkillable:
                 life.stuck("process 7 survived SIGKILL", self._gone)
             self.running.discard(model.id)
@@ -93,10 +97,6 @@ class FakeModels:
             interval, patience = model.liveness_interval, self.liveness_patience
             await keep_asking(ask, life, interval=interval, patience=patience)
         await trio.sleep_forever()
-
-    def _ending(self, model: Model, life: Life) -> float:
-        grace = model.unload_timeout if life.grace is None else life.grace
-        return grace if model.id in self.stubborn else min(self.stop, grace)
 
     async def _gone(self) -> None:
         await self._killed.wait()

@@ -129,7 +129,7 @@ class SideBySide(World):
         there = [process.model for process in self.processes.values()]
         assert may_join(self.settings, model, there), f"{model} started beside {there}"
         if ticket is None:
-            assert model == self.revived, f"{model} is started for nobody"
+            assert model in self.revived, f"{model} is started for nobody"
         else:
             assert self.waiting[ticket] == model
             assert ticket not in self.modest, f"{model} is started for one who loads none"

@@ -334,12 +334,26 @@ async def test_a_model_killed_in_a_stream_is_seen_and_loaded_again(tmp_path):
         assert b'"code":"upstream_cut"' in error
         assert await caller.piece() is None
 
-        # Its connections are reset before its exit is noticed; a request in that very moment is
-        # still granted the dead run, and gets the 502 of a model that cannot be reached.
-        await daemon.log.find("a failed: killed by SIGKILL")
         assert (await daemon.chat("a")).json()["served"] == 1
         await daemon.end(signal.SIGTERM)
         assert loads(daemon) == ["loading a", "loading a"]
+
+
+async def test_a_model_killed_in_a_stream_costs_nobody_in_the_queue(tmp_path):
+    """One death is one failed request, although the exit is noticed after the cut."""
+    async with serving(tmp_path, pretend("a")) as daemon:
+        for _ in range(5):
+            served = await daemon.stream("a")
+            pid = await daemon.pid_of("a")
+            waiting = await daemon.queue("a")
+            os.kill(pid, signal.SIGKILL)
+            reply = await waiting.reply()
+            assert (reply.status, reply.json()["served"]) == (200, 1)
+            error = await served.piece()
+            assert error is not None
+            assert b'"code":"upstream_cut"' in error
+        await daemon.end(signal.SIGTERM)
+        assert loads(daemon) == ["loading a"] * 6
 
 
 async def test_a_model_that_dies_while_loading_tells_its_last_words(tmp_path):
@@ -533,6 +547,36 @@ async def test_a_stop_lets_a_stream_end_properly(tmp_path):
         assert piece == b""
         assert rest.endswith(b"data: [DONE]\n\n")
         assert await daemon.ended() == 0
+
+
+async def test_a_stop_does_not_wait_for_as_long_as_somebody_gave_a_model(tmp_path):
+    """A model that ignores SIGTERM, and an operator who had all the time in the world."""
+    model = pretend("a", "--ignore-term", unloadTimeout=1)
+    async with serving(tmp_path, model) as daemon:
+        await daemon.chat("a")
+        patient = await daemon.call()
+        await patient.send("/api/models/unload/a?timeout=1e9", method="POST")
+        await daemon.log.find("unloading a")
+        await patient.leave()
+        daemon.process.send_signal(signal.SIGINT)
+        with trio.fail_after(5):
+            assert await daemon.ended() == 0
+        assert story(daemon)[-2:] == ["stopped a", "stopped"]
+
+
+async def test_an_unload_in_a_hurry_answers_for_those_that_had_more_time(tmp_path):
+    """`timeout` is the time until SIGKILL, whatever somebody else has said before."""
+    async with serving(tmp_path, pretend("a", "--ignore-term"), pretend("b")) as daemon:
+        await daemon.chat("a")
+        pid = await daemon.pid_of("a")
+        patient = await daemon.call()
+        await patient.send("/api/models/unload/a?timeout=1e9", method="POST")
+        await daemon.log.find("unloading a")
+        with trio.fail_after(5):
+            hurried = await daemon.get("/api/models/unload/a?timeout=0", method="POST")
+            assert (hurried.status, (await patient.reply()).status) == (200, 200)
+        assert not alive(pid)
+        assert (await daemon.chat("b")).status == 200
 
 
 async def test_a_second_signal_cuts_the_stream(tmp_path):

@@ -73,7 +73,7 @@ async def test_who_reads_too_late_sees_that_something_is_missing(autojump_clock)
         ),
         (
             lambda to: to.stopping(A, ONE, Unwell()),
-            *("failed", "restarting a: it stopped answering its health check", "run"),
+            *("failed", "stopping a: it does not answer its health check", "run"),
         ),
         (lambda to: to.heard(ModelReady(ONE), A), "ready", "a is ready", "run"),
         (
@@ -95,11 +95,11 @@ async def test_who_reads_too_late_sees_that_something_is_missing(autojump_clock)
         ),
         (
             lambda to: to.refused(A, "r-1", BackingOff(A, BOOM)),
-            *("refuse", "refused r-1: backing off", "request"),
+            *("refuse", f"refused r-1: backing off, a: {BOOM.text}", "request"),
         ),
         (
             lambda to: to.revoked(A, "r-1", ModelUnloaded(A)),
-            *("cancel", "cut r-1: model unloaded", "request"),
+            *("cancel", "cut r-1: model unloaded, a", "request"),
         ),
         (lambda to: to.revoked(A, "r-1", Cancelled()), "cancel", "cut r-1: cancelled", "request"),
         (

@@ -546,11 +546,11 @@ async def test_the_log_calls_a_request_what_its_client_was_told(autojump_clock, 
             await turn.granted()
             nursery.start_soon(engine.unload)
             await wait_all_tasks_blocked()
-    logged = [message for message in caplog.messages if " request " in message]
+    logged = [message for message in caplog.messages if message.startswith(("refused", "cut"))]
     assert logged == [
-        f"refusing request r-1f3a: {UnknownModel(ModelId('ghost'))}",
-        f"refusing request 2: {UnknownModel(ModelId('ghost'))}",
-        f"ending request r-77: {ModelUnloaded(A)}",
+        "refused r-1f3a: unknown model, ghost",
+        "refused 2: unknown model, ghost",
+        "cut r-77: model unloaded, a",
     ]
 
 
@@ -670,7 +670,7 @@ async def test_a_deaf_model_that_nobody_uses_is_started_anew(scheduler, autojump
         assert (models.loads, models.running) == ([A, A], {A})
         told = [(one.kind, one.text) for one in engine.decisions.since(0) if one.kind != "grant"]
         assert told[2:] == [
-            ("failed", "restarting a: it stopped answering its health check"),
+            ("failed", "stopping a: it does not answer its health check"),
             ("stopped", "a is gone"),
             ("load", "loading a anew"),
             ("ready", "a is ready"),
@@ -818,3 +818,54 @@ async def test_who_was_forgotten_does_not_come_back(scheduler, autojump_clock):
             assert not await turn.again()
         assert models.loads == [A]
         await use(engine, A)
+
+
+# In a hurry
+
+
+@BOTH
+@pytest.mark.parametrize("first", [None, 1e9])
+async def test_an_unload_that_is_in_a_hurry_waits_for_no_other(first, scheduler, autojump_clock):
+    """The model ignores SIGTERM; both are answered when the second one's time is over."""
+    async with running(settings=settings_of(scheduler, *MODELS)) as (engine, models):
+        models.stubborn.add(A)
+        await use(engine, A)
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(engine.unload, [A], seconds=first))
+            await trio.sleep(2)
+            assert await engine.unload([A], seconds=0) is None
+        assert trio.current_time() - began == 2
+        await use(engine, B)
+        told = [one.kind for one in engine.decisions.since(0) if one.model == A]
+        assert told == ["load", "ready", "grant", "unload", "stopped"]
+
+
+@BOTH
+async def test_an_eviction_is_hurried_by_an_unload(scheduler, autojump_clock):
+    """It is journalled as what it was, once; and who waits for the other model has it sooner."""
+    async with running(settings=settings_of(scheduler, *MODELS)) as (engine, models):
+        models.stubborn.add(A)
+        await use(engine, A)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(use, engine, B)
+            await trio.sleep(2)
+            began = trio.current_time()
+            assert await engine.unload([A], seconds=0) is None
+        assert trio.current_time() - began == models.load
+        told = [one.kind for one in engine.decisions.since(0) if one.model == A]
+        assert told == ["load", "ready", "grant", "evict", "stopped"]
+
+
+async def test_what_died_by_itself_is_not_said_to_be_unloaded(autojump_clock):
+    """It is cleared away sooner, that is all."""
+    async with running("a") as (engine, models):
+        models.stubborn.add(A)
+        await use(engine, A)
+        models.crash("a")
+        await trio.sleep(2)
+        began = trio.current_time()
+        assert await engine.unload([A], seconds=0) is None
+        assert trio.current_time() == began
+        told = [one.kind for one in engine.decisions.since(0)]
+        assert told == ["load", "ready", "grant", "failed", "stopped"]

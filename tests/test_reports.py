@@ -3,6 +3,7 @@
 import trio
 
 from swapd.ids import ModelId, Run
+from swapd.models.supervisor import Grace
 from swapd.reports import Reports
 from swapd.schedule.events import Event, ModelBroke, ModelReady, ModelStuck, Unanswered
 from swapd.schedule.reasons import Cause
@@ -61,7 +62,7 @@ def test_a_run_whose_use_nobody_knows_is_left_alone():
     """Asking a server that is busy, and ending it for being slow, would be our own fault."""
     life, _ = reports()
     assert not life.idle()
-    assert (life.uses, life.grace) == (0, None)
+    assert (life.uses, life.grace) == (0, Grace())
 
 
 def test_silence_is_told_to_the_operator(caplog):

@@ -14,7 +14,7 @@ from swapd.runs import Runs
 from swapd.schedule.events import Event, ModelBroke, ModelReady, ModelStopped, ModelStuck
 from swapd.wire.pool import Pool
 from tests import stories
-from tests.fakes import FIRST_PID, FakeModels
+from tests.fakes import CRASHED, FIRST_PID, FakeModels
 
 A = ModelId("a")
 ONE, TWO = Run(1), Run(2)
@@ -84,6 +84,62 @@ async def test_a_run_is_given_the_time_that_it_is_told(grace, seconds, autojump_
         world.runs[ONE].end(grace)
         await world.runs[ONE].loaded.ended.wait()
         assert trio.current_time() == 5 + seconds
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "took"),
+    [
+        (None, [0.0], 2.0),
+        (1e9, [3.0], 5.0),
+        (1e9, [None, 3.0, 4.0], 5.0),
+        (None, [1e9], 10.0),
+        (3.0, [1e9], 3.0),
+        (3.0, [None], 3.0),
+    ],
+)
+async def test_a_run_that_is_told_again_is_given_no_more_time(first, later, took, autojump_clock):
+    """The first says how long; whoever comes later can only be in more of a hurry."""
+    async with living(FakeModels(stubborn={A})) as world:
+        world.runs.start(stories.model("a"), ONE)
+        await trio.sleep(5)
+        assert world.runs[ONE].end(first)
+        await trio.sleep(2)
+        for grace in later:
+            assert not world.runs[ONE].end(grace)
+        await world.runs[ONE].loaded.ended.wait()
+        assert trio.current_time() == 5 + took
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "took"),
+    [(None, 0.0, 0.0), (1e9, 3.0, 3.0), (None, 1e9, 10.0), (3.0, None, 3.0)],
+)
+async def test_a_run_may_be_told_twice_in_one_breath(first, second, took, autojump_clock):
+    """It has not noticed the first when the second comes."""
+    async with living(FakeModels(stubborn={A})) as world:
+        world.runs.start(stories.model("a"), ONE)
+        await trio.sleep(5)
+        assert world.runs[ONE].end(first)
+        assert not world.runs[ONE].end(second)
+        await world.runs[ONE].loaded.ended.wait()
+        assert trio.current_time() == 5 + took
+
+
+async def test_a_run_that_died_by_itself_is_cleared_away_sooner_for_whoever_hurries(
+    autojump_clock,
+):
+    """It has its own time and no more; that it ends was told already."""
+    async with living(FakeModels(stubborn={A})) as world:
+        world.runs.start(stories.model("a"), ONE)
+        await trio.sleep(5)
+        world.models.crash("a")
+        await trio.sleep(1)
+        for grace in (1e9, None, 3.0):
+            assert not world.runs[ONE].end(grace)
+        await trio.sleep(2.5)
+        assert world.models.running
+        await trio.sleep(1)
+        assert world.heard[1:] == [ModelBroke(ONE, CRASHED), ModelStopped(ONE)]
 
 
 async def test_a_run_is_idle_while_no_turn_holds_it(autojump_clock):

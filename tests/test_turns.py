@@ -8,7 +8,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from swapd.ids import ModelId, Ticket
 from swapd.schedule.reasons import ShuttingDown, UnknownModel
-from swapd.turns import DEATH_IS_SEEN, LoadedModel, Refused, Turn
+from swapd.turns import DEATH_FOLLOWS, DEATH_IS_SEEN, LoadedModel, Refused, Turn
 from swapd.wire.pool import Pool
 from tests import stories
 
@@ -79,6 +79,30 @@ async def test_a_claim_on_a_model_that_lives_on_stays(autojump_clock):
     before = trio.current_time()
     assert not await claim.again()
     assert trio.current_time() - before == DEATH_IS_SEEN
+    assert await claim.granted() is granted
+
+
+@pytest.mark.parametrize(
+    ("dies", "kept"),
+    [(0.0, 0.0), (DEATH_FOLLOWS / 2, DEATH_FOLLOWS / 2), (60.0, DEATH_FOLLOWS)],
+    ids=["dead-already", "dying", "alive"],
+)
+async def test_a_claim_outlives_a_model_that_is_dying(dies, kept, autojump_clock):
+    """The next would be sent to where this one was cut; one that lives on has others to serve."""
+    claim, granted = turn(), loaded()
+    claim.decide(granted)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def die() -> None:
+            await trio.sleep(dies)
+            granted.ended.set()
+
+        await wait_all_tasks_blocked()
+        before = trio.current_time()
+        await claim.outlive()
+        assert trio.current_time() - before == pytest.approx(kept)
+        nursery.cancel_scope.cancel()
     assert await claim.granted() is granted
 
 

@@ -65,7 +65,7 @@ from swapd.schedule.events import (
     Unanswered,
     UnloadAsked,
 )
-from swapd.schedule.motives import MakeRoom, Motive, Unwell
+from swapd.schedule.motives import Asked, MakeRoom, Motive, Unwell
 from swapd.schedule.reasons import ModelUnloaded, NotLoaded, QueueFull, TooMany
 from tests.stories import BOOM, model, settings
 
@@ -190,8 +190,10 @@ class World:
     idle: dict[IdleElapsed, float] = attrs.field(factory=dict)
     """Those of `timers` that may still end a run, and the seconds that each was armed for."""
     orders: set[Order] = attrs.field(factory=set)
-    revived: ModelId | None = None
-    """What was unwell and has just gone."""
+    revived: set[ModelId] = attrs.field(factory=set)
+    """What was unwell and has gone."""
+    reading: ModelId | None = None
+    """Whose files are read ahead."""
     news: list[News] = attrs.field(factory=list)
     tickets: int = 0
     runs: int = 0
@@ -292,7 +294,7 @@ class World:
     def come_back(self, ticket: Ticket) -> None:
         if ticket not in self.revoked:
             self.leave(ticket)
-            self.waiting = {ticket: self.models[ticket], **self.waiting}
+            self.waiting = dict(sorted({ticket: self.models[ticket], **self.waiting}.items()))
             self.last_granted = ticket - 1
         self.tell(Returned(ticket, self.models[ticket]))
 
@@ -342,7 +344,8 @@ class World:
             self.say(ModelStuck(run, "survived"))
         elif kind is Kind.DIE and process.ending:
             del self.processes[run]
-            self.revived = process.model if process.unwell else None
+            if process.unwell:
+                self.revived.add(process.model)
             self.say(ModelStopped(run))
 
     def unload(
@@ -359,6 +362,7 @@ class World:
             if not models or process.model in models:
                 process.unwell = False
                 process.draining |= drain and run in self.served.values() and not process.ending
+        self.revived -= {*models} or set(self.revived)
         answer = self.tell(UnloadAsked(order, frozenset(models), drain, keep, seconds))
         unloaded = [one for one in answer if isinstance(one, Reject)]
         assert not (keep and any(isinstance(one.reason, ModelUnloaded) for one in unloaded))
@@ -393,7 +397,6 @@ class World:
         assert effects == self.twin.handle(event, self.now), "a question has changed something"
         for effect in effects:
             self.obey(effect)
-        self.revived = None
         for run, process in self.processes.items():
             used = process.model in self.waiting.values() or run in self.served.values()
             process.wanted = process.wanted and used
@@ -425,10 +428,11 @@ class World:
             case StartModel(model, run, ticket):
                 self.check_start(model, ticket)
                 assert run == self.runs + 1
-                self.runs = run
+                self.runs, self.reading = run, None
+                self.revived.discard(model)
                 self.processes[run] = Process(self.settings.models[model])
-            case StopModel(run, _, why):
-                self.check_stop(run, why)
+            case StopModel(run, grace, why):
+                self.check_stop(run, why, grace)
                 self.processes[run].told_to_stop = True
                 self.processes[run].unwell = isinstance(why, Unwell)
             case ArmIdle(run, seconds, turn):
@@ -448,14 +452,21 @@ class World:
                 assert order in self.orders
                 self.timers.append((DrainElapsed(order), self.now + seconds))
             case Prefetch(model):
-                assert self.settings.models[model].prefetch is not None
-                assert model in self.waiting.values()
-                assert model not in [process.model for process in self.processes.values()]
-                assert self.served, "nothing keeps it from being loaded"
+                self.check_prefetch(model)
+                self.reading = model
             case Unloaded(order, _):
                 self.orders.remove(order)
             case _:
                 assert_never(effect)
+
+    def check_prefetch(self, model: ModelId | None) -> None:
+        if model is None:
+            assert self.reading is not None
+            return
+        assert self.settings.models[model].prefetch is not None
+        assert model in self.waiting.values()
+        assert model not in [process.model for process in self.processes.values()]
+        assert self.served or self.reading, "nothing keeps it from being loaded"
 
     def check_waiting(self) -> None:
         assert set(self.waiting.values()) <= self.settings.models.keys()
@@ -510,9 +521,10 @@ class World:
             case _:
                 pass
 
-    def check_stop(self, run: Run, why: Motive) -> None:
+    def check_stop(self, run: Run, why: Motive, grace: float | None) -> None:
         process = self.processes[run]
-        assert not process.told_to_stop, "told twice"
+        hurried = isinstance(why, Asked) and grace is not None and not process.stuck
+        assert hurried or not process.told_to_stop, "told twice"
         if isinstance(why, MakeRoom):
             assert run not in self.served.values(), f"{why} ends {process}, which serves"
             self.check_eviction(process, why)
@@ -535,7 +547,7 @@ class World:
         head = next(iter(self.waiting), None)
         assert ticket == head, f"{model} is started for {ticket}, and {head} comes first"
         assert head not in self.modest, f"{model} is started for one who loads none"
-        assert model == (self.revived if head is None else self.waiting[head])
+        assert (model in self.revived) if head is None else (model == self.waiting[head])
 
     def check_eviction(self, process: Process, why: MakeRoom) -> None:
         head = next(iter(self.waiting))

@@ -57,7 +57,9 @@ def reason(wait: Wait, instants: Instants) -> dict[str, Any]:
             ends_in_s = seconds(ends_in)
             return _reason(wait, "turn", model=model, ends_in_s=ends_in_s, in_flight=in_flight)
         case BackOff(model, until):
-            return _reason(wait, "back_off", model=model, until=instants.date(until))
+            date = instants.date(until)
+            told = _reason(wait, "back_off", model=model, until=date)
+            return told if date is None else {**told, "text": f"{wait.text} until {date}"}
         case Nothing():
             return _reason(wait, "none")
         case _:
@@ -103,8 +105,14 @@ class Writer:
         return (
             *(entry.id, standing.model, entry.client or "-", ago(self.now - entry.since)),
             *(str(standing.position), standing.stage.value, ago(standing.eta)),
-            standing.wait.text,
+            self._text(standing.wait),
         )
+
+    def _text(self, wait: Wait) -> str:
+        # An instant is a date here, and nothing yet where the wait was put into words.
+        if isinstance(wait, BackOff):
+            return str(reason(wait, self.instants)["text"])
+        return wait.text
 
     def _quoted(self, text: str | None) -> str:
         known = self._texts.get(text)

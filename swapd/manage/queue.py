@@ -84,6 +84,10 @@ def blueprint(engine: Engine, flights: Flights) -> Blueprint:
             text = 'the body must be a JSON object that names a model: {"model": "..."}'
             return refused(refusals.invalid_request(text))
         model = engine.settings.resolve(name)
+        if model is None and (
+            name in engine.settings.selectors or engine.settings.names.remote(name)
+        ):
+            return refused(refusals.not_here(name))
         if model is None:
             return refused(refusals.unknown_model(name))
         return as_json(_told(engine.ask.plan(model)))

@@ -41,8 +41,9 @@ class Command:
     env: Mapping[str, str]
     stop_argv: tuple[str, ...] | None
     """Run instead of SIGTERM, with `${PID}` replaced by the leader's process id."""
-    grace: Callable[[], float]
-    """Asked when it is to end: seconds from then until SIGKILL."""
+    patience: Callable[[], trio.CancelScope]
+    """Opened when it is to end: a scope that is over when SIGKILL is due. Whoever has made it may
+    move its deadline while the end is waited for."""
     released: Callable[[], Awaitable[bool]]
     """Whether what the process occupied besides memory (its port) is free again."""
     kill_patience: float = KILL_PATIENCE
@@ -98,7 +99,7 @@ async def open_child(
             yield child
         finally:
             try:
-                with trio.CancelScope(shield=True):  # bounded: grace, kill_patience, cmdStop's end
+                with trio.CancelScope(shield=True):  # bounded: patience, killing, cmdStop's end
                     await _end(child, command, stuck, warden)
             finally:
                 attending.cancel()
@@ -144,17 +145,19 @@ async def _end(child: Child, command: Command, stuck: Stuck, warden: Warden) -> 
         await _until_gone(child.group, command)
         warden.release(child.group.pid)
 
-    grace = command.grace()
+    patience = command.patience()
     async with _asked_to_end(child, command, warden):
-        if await _within(grace, child, gone):
+        if await _within(patience, child, gone):
             return
     child.group.signal(signal.SIGKILL)
-    if not await _within(command.kill_patience, child, gone):
+    if not await _within(trio.move_on_after(command.kill_patience), child, gone):
         stuck(_whatever_is_left(child.group), gone)
 
 
-async def _within(seconds: float, child: Child, gone: Callable[[], Awaitable[None]]) -> bool:
-    with trio.move_on_after(seconds) as patience:
+async def _within(
+    patience: trio.CancelScope, child: Child, gone: Callable[[], Awaitable[None]]
+) -> bool:
+    with patience:
         await child.exited.wait()
         await gone()
     return not patience.cancelled_caught

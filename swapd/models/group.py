@@ -1,6 +1,6 @@
 """A process group of our own: start it, signal it, and know when nothing is left of it.
 
-Rule 1: this is the only module that starts processes; it forks on the main thread, because a
+Rule 1: this is the only module that starts models; it forks on the main thread, because a
 death signal or a thread that ends must never take a healthy model along.
 Rule 2: the group is signalled, never only its leader; a leader may leave children behind.
 Rule 3: children are reaped by pid or group, never by "any"; trio's own statuses are not ours.

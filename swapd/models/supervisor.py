@@ -4,6 +4,7 @@ Being cancelled is how a run is ended; the way out is the same for an unload, an
 and a failed start, and leads through `child.py`.
 """
 
+import math
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -36,11 +37,35 @@ class Output(Protocol):
         """Answer with the last lines, oldest first."""
 
 
+@attrs.define
+class Grace:
+    """How long a run that is to end has until SIGKILL: given before, and only shortened after."""
+
+    seconds: float | None = None
+    """From SIGTERM, in place of the model's own; of no use once the end has begun."""
+    _latest: float = math.inf
+    """On the run's clock: what has been promised to those in a hurry."""
+    _patience: trio.CancelScope | None = None
+    """The wait for the end, once that has begun."""
+
+    def hurry(self, seconds: float) -> None:
+        """Have SIGKILL come within so many seconds from now, whether the end has begun or not."""
+        self._latest = min(self._latest, trio.current_time() + seconds)
+        if self._patience is not None:
+            self._patience.deadline = min(self._patience.deadline, self._latest)
+
+    def begin(self, own: float) -> trio.CancelScope:
+        """Answer with a scope that is over when SIGKILL is due; `own` are the model's seconds."""
+        due = trio.current_time() + (own if self.seconds is None else self.seconds)
+        self._patience = trio.CancelScope(deadline=min(due, self._latest))
+        return self._patience
+
+
 class Life(Used, Protocol):
     """Who is told what becomes of the run; all of it synchronous."""
 
-    grace: float | None
-    """Seconds from SIGTERM to SIGKILL in place of the model's own; set before ending the run."""
+    grace: Grace
+    """Begun when the process is asked to end."""
 
     def spawned(self, pid: int) -> None:
         """The process runs; `pid` is its leader's and its group's number."""
@@ -103,7 +128,7 @@ class Supervisor:
             argv=model.argv,
             env=self.warden.mark(env),
             stop_argv=model.stop_argv,
-            grace=lambda: model.unload_timeout if life.grace is None else life.grace,
+            patience=partial(life.grace.begin, model.unload_timeout),
             released=partial(self._released, model.origin),
         )
 

@@ -69,7 +69,8 @@ class Outgoing:
         if text is None:
             return None
         try:
-            seconds = float(text)
+            # Not as Python's source has it: 1_0 is no number to anybody else.
+            seconds = float(text.replace(b"_", b"?"))
         except ValueError:
             seconds = math.nan
         if not math.isfinite(seconds) or (seconds < 0 and seconds != -1):

@@ -8,7 +8,8 @@ A decision tree, its branches numbered in the code too:
 4. the model takes up the protocol that was asked for: bytes are copied both ways;
 5. the model ends its answer too early, or the request is cut short: before the head went out it is
    an error like any other; after that the connection is aborted, so that a part can never be
-   taken for the whole, and an event stream gets an error event first;
+   taken for the whole, and an event stream gets an error event first. The turn is kept for a
+   moment before that: one death of a model must not cost the next in the queue as well;
 6. the client leaves: its connection's scope is cancelled, and everything here with it.
 """
 
@@ -80,12 +81,12 @@ class Relay:
                 phase = partial(self.engine.phase, model.id)
                 waiting = Waiting(answer, turn, phase, lines) if events else None
                 try:
-                    await _exchange(turn, model, outgoing, answer, waiting)
+                    await _attempt(turn, model, outgoing, answer, waiting)
                 except UpstreamUnreached:
                     # Once: a model that dies whenever it is ready must not hold up the queue.
                     if not await turn.again():
                         raise
-                    await _exchange(turn, model, outgoing, answer, waiting)
+                    await _attempt(turn, model, outgoing, answer, waiting)
 
         await self._serve(model.id, outgoing, answer, in_turn, only_loaded=only_loaded)
 
@@ -155,6 +156,18 @@ async def _at_once(pool: Pool, request: Request, answer: ToClient, flight: Fligh
     began = trio.current_time()
     async with pool.exchange(request) as upstream:
         await _pass_on(upstream, answer, began)
+
+
+async def _attempt(
+    turn: Turn, model: Model, outgoing: Outgoing, answer: ToClient, waiting: Waiting | None
+) -> None:
+    try:
+        await _exchange(turn, model, outgoing, answer, waiting)
+    except UpstreamUnreached:
+        raise  # Nor will whoever is next reach it, and so that one waits again.
+    except (UpstreamGone, UpstreamCut):
+        await turn.outlive()
+        raise
 
 
 async def _exchange(

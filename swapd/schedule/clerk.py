@@ -77,7 +77,8 @@ class Clerk(abc.ABC):
         self._settings = settings
         self._desk = Desk(measures or Measures())
         self._prefetched: ModelId | None = None
-        self._revived: ModelId | None = None
+        self._revived: dict[ModelId, None] = {}
+        """Models that were unwell and are to be started anew."""
 
     def phase(self, model: ModelId) -> Phase:
         """Say where the model stands."""
@@ -124,7 +125,7 @@ class Clerk(abc.ABC):
 
     @abc.abstractmethod
     def _next_load(self) -> ModelId | None:
-        """Name the model that is loaded next, while others are served."""
+        """Name the model that is started next and is not there yet."""
 
     # Taking events in
 
@@ -158,7 +159,8 @@ class Clerk(abc.ABC):
             case ModelStopped(run):
                 if facts := desk.runs.get(run):
                     desk.gone(facts)
-                    self._revived = facts.model if facts.unwell else None
+                    if facts.unwell:
+                        self._revived[facts.model] = None
             case IdleElapsed(run, turn):
                 if (facts := desk.alive(run)) and facts.turn == turn:
                     facts.armed = False
@@ -175,6 +177,8 @@ class Clerk(abc.ABC):
             case ResetAsked(model):
                 desk.failures.pop(model, None)
             case UnloadAsked():
+                for model in event.models or tuple(self._revived):
+                    self._revived.pop(model, None)
                 yield from unloading.unload(desk, event, self._settings.models)
             case DrainElapsed(order):
                 yield from unloading.cut_short(desk, order)
@@ -230,9 +234,9 @@ class Clerk(abc.ABC):
         swaps = [*self._stop_the_leaving(), *self._swap()]
         yield from map(Place._make, desk.moved(self._order()))
         yield from swaps
-        if self._revived is not None:
-            yield from self._revive(self._revived)
-        if desk.lines and desk.granted:
+        if self._revived:
+            yield from self._revive()
+        if desk.lines or self._prefetched is not None:
             yield from self._read_ahead()
         yield from self._arm_idle()
         if desk.orders:
@@ -257,20 +261,24 @@ class Clerk(abc.ABC):
         self._prefetched = None
         return StartModel(model, self._desk.start(self._settings.models[model]).run, ticket)
 
-    def _revive(self, model: ModelId) -> Iterator[Effect]:
-        """Start what was unwell anew, if nobody wants anything else meanwhile."""
-        self._revived = None
-        possible = self._desk.run_of(model) is None and self._hopeless(model) is None
-        if possible and self._has_room(model):
-            yield self._start(model, None)
+    def _revive(self) -> Iterator[Effect]:
+        """Start what was unwell anew, as soon as that takes nothing from anybody."""
+        for model in tuple(self._revived):
+            there = self._desk.run_of(model) or model in self._desk.lines
+            if there or self._hopeless(model) or self._has_room(model):
+                del self._revived[model]
+                if not there and not self._hopeless(model):
+                    yield self._start(model, None)
 
     def _read_ahead(self) -> Iterator[Effect]:
-        model = self._next_load()
-        if model is None or model == self._prefetched or self._desk.run_of(model):
+        """Begin while somebody is served, and go on as long as the model is wanted next."""
+        model = self._next_load() if self._desk.lines else None
+        if model is not None and self._settings.models[model].prefetch is None:
+            model = None
+        if model == self._prefetched or (model is not None and not self._desk.granted):
             return
-        if self._settings.models[model].prefetch is not None:
-            self._prefetched = model
-            yield Prefetch(model)
+        self._prefetched = model
+        yield Prefetch(model)
 
     def _arm_idle(self) -> Iterator[Effect]:
         for facts in self._desk.runs.values():

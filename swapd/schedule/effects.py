@@ -100,9 +100,9 @@ class ArmDrain:
 
 @attrs.frozen
 class Prefetch:
-    """Have the files of a model at hand: it will be started before long."""
+    """Have the files of a model at hand: it will be started before long; or of none any more."""
 
-    model: ModelId
+    model: ModelId | None
 
 
 @attrs.frozen

@@ -62,6 +62,8 @@ class Fifo(Teller):
         self._eviction_of = eviction
         self._swaps = Swaps(self._desk, eviction(settings))
         self._next: ModelId | None = None
+        self._closing: dict[ModelId, float] = {}
+        """When turns end; no model that may be granted for ever."""
 
     def _adopt(self, settings: Settings) -> None:
         super()._adopt(settings)
@@ -86,7 +88,7 @@ class Fifo(Teller):
         facts = self._desk.run_of(model)
         if facts is None or not facts.fit or not self._swaps.alone(model):
             return 0
-        return 0 if self._closed(facts) else self._slots(facts)
+        return 0 if self._shut(model) else self._slots(facts)
 
     def _slots(self, facts: RunFacts) -> int:
         return max(0, self._at_a_time(facts.model) - len(facts.serving))
@@ -115,21 +117,34 @@ class Fifo(Teller):
             return inf
         return max(longest, SWITCHES_A_TURN * (self._desk.measures.switch(model) or 0.0))
 
-    def _closing(self) -> dict[ModelId, float]:
-        """Say when the turns end of those that somebody needs gone (rule 1)."""
-        closing: dict[ModelId, float] = {}
-        for model, line in self._desk.lines.items():
-            request = first(line)
-            if request is None or model in self._swaps.under_way:
-                continue
-            for facts in self._swaps.in_the_way(self._swaps.evict(model)):
-                if facts.phase is Phase.READY and facts.ready_at is not None:
-                    end = max(facts.ready_at, request.arrived) + self._turn(facts.model)
-                    closing[facts.model] = min(end, closing.get(facts.model, inf))
-        return closing
+    def _look_at_turns(self) -> None:
+        """Say when the turns end of those that somebody needs gone (rule 1).
 
-    def _closed(self, facts: RunFacts) -> bool:
-        return self._closing().get(facts.model, inf) <= self._desk.now
+        Not for who has to wait for others first: a gate that is shut for nobody serves nobody.
+        """
+        swaps, before = self._swaps, list[ModelId]()
+        self._closing = {}
+        for model in self._candidates():
+            evict = swaps.evict(model)
+            request = first(self._desk.lines[model])
+            if (
+                request
+                and not swaps.collides(model, evict)
+                and not swaps.held(model, evict, before)
+            ):
+                for facts in swaps.in_the_way(evict):
+                    if facts.phase is Phase.READY and facts.ready_at is not None:
+                        end = max(facts.ready_at, request.arrived) + self._turn(facts.model)
+                        self._closing[facts.model] = min(end, self._ends(facts.model))
+            before.append(model)
+
+    def _ends(self, model: ModelId) -> float:
+        """Say when the model's turn ends."""
+        return self._closing.get(model, inf)
+
+    def _shut(self, model: ModelId) -> bool:
+        """Say whether the model's turn is over."""
+        return self._ends(model) <= self._desk.now
 
     # Granting
 
@@ -142,10 +157,10 @@ class Fifo(Teller):
             elif facts and facts.fit and not self._swaps.in_the_way(evict):
                 del self._swaps.under_way[model]
                 yield from self._serve(facts, desk.lines[model])
-        closing = self._closing()
+        self._look_at_turns()
         for model, line in list(desk.lines.items()):  # 2b
             facts = desk.run_of(model)
-            if facts is None or not facts.fit or closing.get(model, inf) <= desk.now:
+            if facts is None or not facts.fit or self._shut(model):
                 continue
             if not self._swaps.alone(model):
                 # Both are loaded already: whoever would load nothing may as well be served.
@@ -170,19 +185,20 @@ class Fifo(Teller):
                     yield stop(facts, desk.now, MakeRoom(model, desk.idle(facts)))
             else:
                 waiting.append(model)
-        self._next = next((model for model in waiting if desk.run_of(model) is None), None)
         for model, evict in swaps.under_way.items():  # 5b
             if desk.run_of(model) is None and not swaps.in_the_way(evict):
                 yield self._start(model, next(iter(desk.lines[model])))
+        soon = (*swaps.under_way, *waiting)
+        self._next = next((model for model in soon if desk.run_of(model) is None), None)
         yield from self._arm_turns()  # 5c
 
     def _candidates(self) -> list[ModelId]:
         return self._swaps.candidates(self._settings.fifo.priority)
 
     def _arm_turns(self) -> Iterator[Effect]:
-        closing = self._closing()
+        self._look_at_turns()
         for facts in self._desk.runs.values():
-            end = closing.get(facts.model, inf)
+            end = self._ends(facts.model)
             if not self._desk.now < end < inf:
                 facts.closes_at = None
             elif facts.closes_at != end:
@@ -205,14 +221,13 @@ class Fifo(Teller):
         others = [model for model in self._desk.lines if model not in later]
         if not others:
             return later
-        closing, now = self._closing(), self._desk.now
         swaps = [model for model in others if model in self._swaps.under_way]
         open_: list[ModelId] = []
         shut: list[ModelId] = []
         for model in others:
             if model not in swaps:
                 facts = self._desk.run_of(model)
-                fit = facts is not None and facts.fit and closing.get(model, inf) > now
+                fit = facts is not None and facts.fit and not self._shut(model)
                 (open_ if fit else shut).append(model)
         return [*open_, *swaps, *later, *shut]
 
@@ -223,7 +238,7 @@ class Fifo(Teller):
             self._desk,
             self._models_in_order(),
             self._swaps,
-            self._closing(),
+            self._closing,
             self._at_a_time,
             self._rest,
         ).standings()
@@ -231,7 +246,8 @@ class Fifo(Teller):
     def _needs(self, model: ModelId) -> Needs:
         facts = self._desk.run_of(model)
         going = self._swaps.in_the_way(self._swaps.evict(model))
-        start = facts is None or not self._desk.alive(facts.run) or self._closed(facts)
+        stays = facts and self._desk.alive(facts.run) and not facts.leaving
+        start = not stays or self._shut(model)
         return Needs(tuple(facts.model for facts in going), start=start)
 
     def _bound(self, model: ModelId) -> float | None:

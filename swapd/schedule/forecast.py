@@ -101,11 +101,14 @@ class Forecast:
             elapsed = self.desk.now - facts.since
             loading = Loading(model, elapsed, self.desk.measures.load(model))
             return Stage.LOADING, loading, None
-        if facts and facts.phase is Phase.STOPPING:
+        if facts and facts.phase is not Phase.READY:
             return Stage.WAITING, self._stopping(facts), None
+        if facts and facts.leaving:
+            return Stage.WAITING, self._draining(facts), None
         evict = self.swaps.evict(model)
         in_use = [other for other in self.swaps.in_the_way(evict) if other.serving]
-        if facts and facts.fit and not self.swaps.in_the_way(evict):
+        shut = self.closing.get(model, inf) <= self.desk.now
+        if facts and facts.fit and self.swaps.alone(model) and not shut:
             served = len(facts.serving)
             return Stage.WAITING, Behind(served), served
         if in_use:
@@ -115,11 +118,15 @@ class Forecast:
     def _stopping(self, facts: RunFacts) -> Stopping:
         return Stopping(facts.model, self.desk.now - facts.since)
 
+    def _draining(self, facts: RunFacts) -> Draining:
+        since = [self.desk.granted[ticket].since for ticket in facts.serving]
+        oldest = self.desk.now - min(since, default=self.desk.now)
+        return Draining(facts.model, len(facts.serving), oldest)
+
     def _turn_of(self, facts: RunFacts) -> Wait:
         left = self.closing.get(facts.model, inf) - self.desk.now
         if left <= 0:
-            since = min(self.desk.granted[ticket].since for ticket in facts.serving)
-            return Draining(facts.model, len(facts.serving), self.desk.now - since)
+            return self._draining(facts)
         return TurnOf(facts.model, len(facts.serving), left if left < inf else None)
 
 

@@ -28,7 +28,7 @@ class Asked:
 
 @attrs.frozen
 class Outdated:
-    """Its model was changed or removed, or somebody wanted it to finish what it served."""
+    """Its model was changed or removed."""
 
 
 @attrs.frozen

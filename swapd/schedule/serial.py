@@ -66,7 +66,7 @@ class Serial(Teller):
 
     def _next_load(self) -> ModelId | None:
         head = self._desk.head()
-        return head.model if head else None
+        return None if head is None or self._desk.run_of(head.model) else head.model
 
     # Telling
 
@@ -116,10 +116,12 @@ class Serial(Teller):
 
     def _needs(self, model: ModelId) -> Needs:
         last = next(reversed(self._desk.waiting.values()), None)
-        alive = [facts for facts in self._desk.runs.values() if self._desk.alive(facts.run)]
-        before = [last.model] if last else [facts.model for facts in alive]
-        evict = tuple(other for other in before if other != model)
-        return Needs(evict, start=before != [model])
+        if last is not None:
+            evict = () if last.model == model else (last.model,)
+            return Needs(evict, start=last.model != model)
+        runs = [facts for facts in self._desk.runs.values() if self._desk.alive(facts.run)]
+        stays = any(facts.model == model and not facts.leaving for facts in runs)
+        return Needs(tuple(facts.model for facts in runs if facts.model != model), start=not stays)
 
     def _bound(self, model: ModelId) -> float | None:
         """Say nothing: each request ahead may take as long as it takes."""

@@ -43,8 +43,8 @@ class Swaps:
         return [facts for facts in self.desk.runs.values() if facts.model in evict]
 
     def alone(self, model: ModelId) -> bool:
-        """Say whether nothing that runs has to go for the model."""
-        return not self.in_the_way(self.evict(model))
+        """Say whether nothing that runs has to go for the model, but what is leaving anyway."""
+        return all(facts.leaving for facts in self.in_the_way(self.evict(model)))
 
     def collides(self, model: ModelId, evict: Models) -> bool:
         """Say whether a swap would touch one that is under way."""
@@ -81,11 +81,17 @@ class Swaps:
 
     def possible(self, model: ModelId, evict: Models, before: list[ModelId]) -> bool:
         """Say whether a swap can begin, with nothing taken from those who wait before it."""
-        if self.collides(model, evict) or any(run.serving for run in self.in_the_way(evict)):
+        if any(facts.serving for facts in self.in_the_way(evict)):
             return False
-        gone = self.evicted.get(model, -inf)
-        return not any(
-            gone > self._since(other) or model in self.evict(other, without=evict, beside=(model,))
+        return not self.collides(model, evict) and not self.held(model, evict, before)
+
+    def held(self, model: ModelId, evict: Models, before: list[ModelId]) -> bool:
+        """Say whether more would have to go for somebody before, if the model were there (rule 3).
+
+        Not whether it has had a turn meanwhile: who is in nobody's way need not wait for anybody.
+        """
+        return any(
+            not {*self.evict(other, without=evict, beside=(model,))} <= {*self.evict(other)}
             for other in before
         )
 

@@ -107,6 +107,7 @@ class Teller(Clerk):
     def _rehearsal(self) -> Self:
         rehearsal = copy.copy(self)
         rehearsal._desk = self._desk.copy()
+        rehearsal._revived = dict(self._revived)
         return rehearsal
 
     def _draining(self, model: ModelId) -> Draining:

@@ -71,6 +71,9 @@ def _take_away(desk: Desk, facts: RunFacts, grace: float | None) -> Iterator[Eff
         yield Revoke(ticket, ModelUnloaded(facts.model))
     if desk.alive(facts.run):
         yield stop(facts, desk.now, Asked(), grace=grace)
+    elif grace is not None and facts.phase is Phase.STOPPING:
+        # Whoever ended it may have given it longer; a grace is only ever shortened.
+        yield StopModel(facts.run, grace)
 
 
 def _stuck_among(desk: Desk, pending: set[Run]) -> Unkillable | None:

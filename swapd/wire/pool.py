@@ -5,8 +5,9 @@ synchronously, so that a model notices at once that nobody wants its answer any 
 Rule 2: an idle connection with something to read is stale: llama-server closes after a streamed
 answer, whatever its headers said.
 Rule 3: a connection may still go stale on the way. A request is sent once more only if it went out
-on a reused connection that did not answer one byte, and then on a fresh one. Both together have
-the time for an answer that one has.
+on a reused connection that ended soon without having answered one byte, and then on a fresh one:
+what a model has worked on it is never asked again. Both together have the time for an answer that
+one has.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,10 @@ from swapd.wire.line import shut, stale
 
 # More than a model has slots; beyond, a new connection to this machine costs next to nothing.
 MAX_IDLE = 32
+
+# A stale connection answers the first bytes of a request with a reset, and this is longer than a
+# round trip to any peer. One that ends later had somebody at work on the request. Seconds.
+STALE_ANSWERS = 0.5
 
 Connect = Callable[[Origin], Awaitable[trio.abc.Stream]]
 
@@ -115,10 +120,12 @@ class _Exchange(AbstractAsyncContextManager[Answer]):
         timeouts = self._request.timeouts
         used = self._pool._take(timeouts.idle_conn)
         if used is not None:
+            begun = trio.current_time()
             try:
                 return await self._converse(used)
             except UpstreamSilent:
-                pass  # Rule 3.
+                if trio.current_time() - begun > STALE_ANSWERS:
+                    raise  # Rule 3.
         return await self._converse(await self._pool._open(timeouts))
 
     async def __aexit__(

@@ -68,7 +68,7 @@ WAITS: list[tuple[Wait, dict[str, Any]]] = [
             "kind": "back_off",
             "model": "a",
             "until": "2001-09-09T01:46:45.000Z",
-            "text": "back-off of a",
+            "text": "back-off of a until 2001-09-09T01:46:45.000Z",
         },
     ),
     (Nothing(), {"kind": "none", "text": "none"}),

@@ -402,3 +402,11 @@ async def test_a_plan_for_nothing_is_refused(body, status, code, autojump_clock)
     async with open_house(settings=settings()) as house:
         reply = await plan(house, body)
         assert (reply.status, reply.code) == (status, code)
+
+
+async def test_a_plan_for_what_runs_elsewhere_says_so(autojump_clock):
+    """It is in the list of models, so "not found" would be a riddle."""
+    async with open_house(settings=settings()) as house:
+        reply = await plan(house, {"model": "far/remote"})
+        assert (reply.status, reply.code) == (404, "model_not_found")
+        assert "runs here" in reply.body.decode()

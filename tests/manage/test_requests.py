@@ -291,7 +291,7 @@ async def test_a_load_in_the_background_that_fails_is_in_the_log(autojump_clock,
         name = (await load(house, "a")).json()["id"]
         await trio.sleep(60)
         assert list(house.flights) == []
-    assert any(f"refusing request {name}: LoadFailed" in line for line in caplog.messages)
+    assert any(f"refused {name}: load failed, a: " in line for line in caplog.messages)
 
 
 @pytest.mark.parametrize(

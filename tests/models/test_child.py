@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import attrs
 import pytest
 import trio
+import trio.testing
 
 from swapd.models.child import Command, open_child
 from swapd.models.group import CannotStart
@@ -28,7 +29,7 @@ async def released() -> bool:
 
 
 def command(*argv: str, grace: float = 10, stop: tuple[str, ...] | None = None) -> Command:
-    return Command(argv, dict(os.environ), stop, lambda: grace, released)
+    return Command(argv, dict(os.environ), stop, lambda: trio.move_on_after(grace), released)
 
 
 def child(*flags: str, grace: float = 10, stop: tuple[str, ...] | None = None) -> Command:
@@ -92,10 +93,31 @@ async def test_sigkill_follows_the_grace_period(warden):
     assert opened.exit_status == -signal.SIGKILL
 
 
+async def test_the_grace_period_can_be_cut_while_the_child_is_ending(warden):
+    """Who gave it an hour may regret it, or somebody else may."""
+    lines, patience = Lines(), trio.CancelScope()
+    patient = attrs.evolve(child("--ignore-term"), patience=lambda: patience)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+
+            async def regret() -> None:
+                await trio.testing.wait_all_tasks_blocked(0.1)
+                patience.deadline = trio.current_time()
+
+            async with open_child(
+                patient, output=lines.write, stuck=never_stuck, warden=warden
+            ) as opened:
+                await lines.find("listening on")
+                nursery.start_soon(regret)
+    assert opened.exit_status == -signal.SIGKILL
+
+
 async def test_the_grace_period_is_asked_for_when_the_end_begins(warden):
     """Who ends a run may be in a hurry; nobody knew that when it was started."""
     lines, hurry = Lines(), False
-    patient = attrs.evolve(child("--ignore-term"), grace=lambda: 0 if hurry else 30)
+    patient = attrs.evolve(
+        child("--ignore-term"), patience=lambda: trio.move_on_after(0 if hurry else 30)
+    )
     with trio.fail_after(20):
         async with open_child(
             patient, output=lines.write, stuck=never_stuck, warden=warden

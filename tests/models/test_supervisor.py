@@ -16,7 +16,7 @@ from trio_util import AsyncValue
 from swapd.config.settings import Model, Origin
 from swapd.ids import ModelId
 from swapd.models.probe import LIVENESS_PATIENCE
-from swapd.models.supervisor import Life, Supervisor, exit_cause
+from swapd.models.supervisor import Grace, Life, Supervisor, exit_cause
 from swapd.models.warden import Warden, open_warden
 from swapd.schedule.reasons import Cause
 from swapd.wire import pool
@@ -35,7 +35,7 @@ class Told:
     """Listens to a run's news."""
 
     news: AsyncValue[tuple[object, ...]] = attrs.field(factory=lambda: AsyncValue(()))
-    grace: float | None = None
+    grace: Grace = attrs.field(factory=Grace)
     uses: int = 0
     serving: bool = False
     looks: AsyncValue[int] = attrs.field(factory=lambda: AsyncValue(0))
@@ -199,8 +199,40 @@ async def test_the_grace_is_the_models_own_or_what_the_end_was_given(either, con
             model = either.make("a", "--ignore-term", unload_timeout=configured)
             nursery.start_soon(either.supervise, model, told)
             await told.heard("ready")
-            told.grace = given
+            told.grace.seconds = given
             nursery.cancel_scope.cancel()
+    assert told.news.value == ("ready",)
+
+
+@pytest.mark.parametrize("given", [None, 1e9])
+async def test_the_grace_can_be_shortened_while_it_is_waited_for(either, given):
+    """Somebody has asked again, and means it; who then asks for longer changes nothing."""
+    told = Told()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            model = either.make("a", "--ignore-term", unload_timeout=1e9)
+            nursery.start_soon(either.supervise, model, told)
+            await told.heard("ready")
+            told.grace.seconds = given
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await trio.testing.wait_all_tasks_blocked(A_MOMENT)
+            told.grace.hurry(A_MOMENT)
+            told.grace.hurry(1000.0)
+    assert told.news.value == ("ready",)
+
+
+async def test_an_end_in_a_hurry_is_so_from_the_beginning(either):
+    """Both orders may be there before the run has noticed the first."""
+    told = Told()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            model = either.make("a", "--ignore-term", unload_timeout=1e9)
+            nursery.start_soon(either.supervise, model, told)
+            await told.heard("ready")
+            nursery.cancel_scope.cancel()
+            told.grace.hurry(0.0)
+            told.grace.hurry(1000.0)
     assert told.news.value == ("ready",)
 
 
@@ -224,7 +256,7 @@ async def test_an_idle_model_that_stopped_answering_is_told_and_goes_on(either):
             await told.heard("ready")
             either.deafen(told)
             await told.news.wait_value(lambda news: news.count("unanswered") == 2)
-            told.grace = 0.0  # what is stopped obeys no SIGTERM
+            told.grace.seconds = 0.0  # what is stopped obeys no SIGTERM
             nursery.cancel_scope.cancel()
     assert set(told.news.value) == {"ready", "unanswered"}
 
@@ -239,7 +271,7 @@ async def test_a_model_that_is_used_may_be_silent(either):
             either.deafen(told)
             seen = told.looks.value
             await told.looks.wait_value(lambda looks: looks > seen + 3)
-            told.grace = 0.0
+            told.grace.seconds = 0.0
             nursery.cancel_scope.cancel()
     assert told.news.value == ("ready",)
 
@@ -347,7 +379,7 @@ async def test_a_question_that_hangs_holds_up_no_end(real, ending):
             if ending == "killed":
                 os.kill(told.pids[0], signal.SIGKILL)
             else:
-                told.grace = 0.0
+                told.grace.seconds = 0.0
                 nursery.cancel_scope.cancel()
     assert not alive(told.pids[0])
     assert "unanswered" not in told.news.value
@@ -375,9 +407,65 @@ async def test_a_grace_that_is_given_bounds_cmd_stop_too(real):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(real.supervise, model, told)
             await told.heard("ready")
-            told.grace = A_MOMENT
+            told.grace.seconds = A_MOMENT
             nursery.cancel_scope.cancel()
     assert not alive(told.pids[0])
+
+
+@pytest.mark.real
+async def test_who_hurries_does_not_wait_for_cmd_stop_either(real):
+    """It is part of the time that was promised to be over."""
+    told = Told()
+    model = real.make("a", unload_timeout=1e9, stop_argv=("/bin/sleep", "1000"))
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(real.supervise, model, told)
+            await told.heard("ready")
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await trio.testing.wait_all_tasks_blocked(A_MOMENT)
+            told.grace.hurry(0.0)
+    assert not alive(told.pids[0])
+
+
+# How long it is given
+
+
+async def test_a_grace_begins_with_what_was_given_or_the_models_own(autojump_clock):
+    """More than its own, too, if somebody says so."""
+    for given, seconds in ((None, 10.0), (0.0, 0.0), (30.0, 30.0)):
+        began = trio.current_time()
+        with Grace(given).begin(10.0):
+            await trio.sleep_forever()
+        assert trio.current_time() - began == seconds
+
+
+@pytest.mark.parametrize(
+    ("hurries", "took"),
+    [((1000.0,), 10), ((1.0,), 4), ((0.0,), 3), ((1.0, 1000.0), 4), ((5.0, 1.0), 4)],
+)
+async def test_whoever_hurries_only_shortens_it(hurries, took, autojump_clock):
+    """Ten seconds; after three of them, others say how long they would wait from then."""
+    grace = Grace(10.0)
+    with grace.begin(1.0) as patience:
+        with trio.move_on_after(3):
+            await trio.sleep_forever()
+        for seconds in hurries:
+            grace.hurry(seconds)
+        await trio.sleep_forever()
+    assert patience.cancelled_caught
+    assert trio.current_time() == took
+    grace.hurry(0.0)  # too late, and no harm
+
+
+async def test_a_hurry_counts_from_when_it_is_said(autojump_clock):
+    """Whatever the run has to do before it can be asked to end is part of that."""
+    grace = Grace(10.0)
+    grace.hurry(5.0)
+    await trio.sleep(3)
+    with grace.begin(1.0):
+        await trio.sleep_forever()
+    assert trio.current_time() == 5
 
 
 @pytest.mark.real

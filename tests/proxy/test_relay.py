@@ -13,6 +13,7 @@ from swapd.engine import FORGET_STALLED
 from swapd.front.connection import STALLED_READER
 from swapd.ids import ModelId
 from swapd.proxy.body import LINGER, STALLED_UPLOAD
+from swapd.turns import DEATH_FOLLOWS
 from tests import stories
 from tests.fakes import Asked, echo
 from tests.house import House, open_house
@@ -278,6 +279,77 @@ async def test_a_request_to_a_model_that_has_just_died_waits_for_a_new_one(autoj
             house.upstream.reachable = True
         assert replies == [200]
         assert house.loads() == "a a"
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before-the-head", "in-a-stream"])
+async def test_a_model_that_dies_costs_only_whom_it_served(begun, autojump_clock):
+    """Until its exit is noticed its connections are accepted and reset; the next must not see."""
+
+    async def cut(asked: Asked) -> None:
+        await trio.aclose_forcefully(asked.stream)
+
+    async with open_house("a") as house:
+
+        async def die(asked: Asked) -> None:
+            house.upstream.handler = cut
+            if begun:
+                await asked.begin_events()
+            await cut(asked)
+            await trio.sleep(DEATH_FOLLOWS / 2)
+            house.models.crash("a")
+            house.upstream.handler = echo
+
+        house.upstream.handler = die
+        served, next_one = house.call(), house.call()
+        for caller in (served, next_one):
+            await caller.send(CHAT, {"model": "a"})
+            await wait_all_tasks_blocked()
+        reply = await served.reply()
+        assert (reply.status, reply.complete) == ((200, False) if begun else (502, True))
+        assert (await next_one.reply()).status == 200
+        assert house.loads() == "a a"
+
+
+async def test_hanging_up_on_a_model_that_may_have_died_gives_the_turn_back(autojump_clock):
+    """Who has left keeps nothing from the others, not even for a moment."""
+    async with open_house("a", "b") as house:
+
+        async def cut(asked: Asked) -> None:
+            house.upstream.handler = echo
+            await trio.aclose_forcefully(asked.stream)
+
+        house.upstream.handler = cut
+        caller = house.call()
+        await caller.send(CHAT, {"model": "a"})
+        await trio.sleep(house.models.load + DEATH_FOLLOWS / 2)
+        assert [standing.position for standing, _ in house.engine.ask.queue()] == [0]
+        await caller.leave()
+        before = trio.current_time()
+        assert (await house.post(CHAT, {"model": "b"})).status == 200
+        waited = house.models.stop + house.models.load
+        assert trio.current_time() - before == pytest.approx(waited)
+
+
+async def test_what_a_model_worked_on_when_it_died_is_not_asked_of_its_next_run(autojump_clock):
+    """It has been seen, though on a connection that was used before: it may be what it died of."""
+    async with open_house("a") as house:
+        await house.post(CHAT, {"model": "a"})
+
+        async def die(asked: Asked) -> None:
+            await trio.sleep(5)
+            house.upstream.handler = echo
+            house.models.crash("a")
+            house.upstream.reachable = False
+            await trio.aclose_forcefully(asked.stream)
+            await trio.sleep(0.5)
+            house.upstream.reachable = True
+
+        house.upstream.handler = die
+        reply = await house.post(CHAT, {"model": "a"})
+        assert house.upstream.connections == 1
+        assert (reply.status, reply.code) == (502, "upstream_unreachable")
+        assert len(house.upstream.asked) == 2
+        assert house.loads() == "a"
 
 
 async def test_a_full_queue_refuses_with_a_time_to_come_back(autojump_clock):

@@ -9,6 +9,7 @@ import pytest
 
 from swapd.config.settings import FifoSettings, Group, Settings
 from swapd.ids import ModelId
+from swapd.schedule import effects
 from swapd.schedule.effects import Grant, Place, Reject, StartModel, StopModel
 from swapd.schedule.events import SettingsChanged
 from swapd.schedule.fifo import AT_A_TIME, SWITCHES_A_TURN, Fifo
@@ -966,13 +967,31 @@ def test_what_was_unwell_stays_away_while_room_is_made_of_it():
     story.tell(stopped(1)).expect(start("b", 2))
 
 
-def test_what_was_unwell_and_stayed_away_stays_away():
-    """It is not started out of the blue when there is room later."""
+def test_what_was_unwell_is_started_anew_when_nobody_waits_any_more():
+    """It was there, and somebody wanted it there; but those who wait come first."""
     story = loaded(fifo(*"abx", evict={"b": "x"}), "a", "x")
     arrive(story, "xb")
     story.tell(unanswered(1)).expect(stop(1))
     story.tell(stopped(1)).expect()
+    story.tell(departed(2)).expect(start("a", 3))
+
+
+def test_what_was_unwell_and_is_unloaded_stays_away():
+    """Whoever unloads it wants it gone."""
+    story = loaded(fifo(*"abx", evict={"b": "x"}), "a", "x")
+    arrive(story, "xb")
+    story.tell(unanswered(1)).tell(stopped(1))
+    story.tell(unload_asked(1, "a")).expect(unloaded(1))
     story.tell(departed(2)).expect()
+
+
+def test_reading_ahead_ends_when_nobody_wants_the_model_any_more():
+    """Gigabytes would be read for nobody; and who comes back finds it read again."""
+    story = loaded(fifo("a", model("b", prefetch=()), evict=AB), "a")
+    story.tell(arrived(1, "a"))
+    story.tell(arrived(2, "b")).expect(place(2, 1), arm_turn(1, 30), prefetch("b"))
+    story.tell(departed(2)).expect(effects.Prefetch(None))
+    story.tell(arrived(3, "b")).expect(place(3, 1), arm_turn(1, 30), prefetch("b"))
 
 
 def test_the_next_load_is_read_ahead_while_others_are_served():

@@ -16,6 +16,7 @@ from tests.stories import (
     broke,
     departed,
     drain_elapsed,
+    exclusive,
     fifo,
     grant,
     loaded,
@@ -132,6 +133,35 @@ def test_an_order_that_drains_undoes_nothing_of_one_that_does_not():
     story.tell(unload_asked(7, "a")).expect(revoke(1, GONE_A), stop(1))
     story.tell(unload_asked(8, "a", drain=True, seconds=5)).expect()
     story.tell(stopped(1)).expect(unloaded(7), unloaded(8))
+
+
+@pytest.mark.parametrize("first", [None, 1e9])
+def test_who_asks_again_may_be_in_more_of_a_hurry(first):
+    """Their `seconds` count, also for what somebody has given longer; all are answered."""
+    story = loaded(fifo("a"), "a")
+    story.tell(unload_asked(7, "a", seconds=first)).expect(stop(1, grace=first))
+    story.tell(unload_asked(8, "a", seconds=0)).expect(stop(1, grace=0))
+    story.tell(unload_asked(9, "a")).expect()
+    story.tell(stopped(1)).expect(unloaded(7), unloaded(8), unloaded(9))
+
+
+def test_what_ends_for_another_reason_is_hurried_too():
+    """An eviction, and a crash whose children are being cleared away."""
+    evicted = loaded(fifo("a", "b", evict=exclusive("a", "b")), "a")
+    evicted.tell(arrived(1, "b")).expect(place(1, 1), stop(1))
+    evicted.tell(unload_asked(7, "a", seconds=0)).expect(stop(1, grace=0))
+    evicted.tell(stopped(1)).expect(start("b", 2), unloaded(7))
+    crashed = loaded(fifo("a"), "a")
+    crashed.tell(broke(1)).tell(unload_asked(7, "a", seconds=0)).expect(stop(1, grace=0))
+    crashed.tell(stopped(1)).expect(unloaded(7))
+
+
+def test_what_would_not_die_is_not_told_again():
+    """SIGKILL has been sent; there is no time left to shorten."""
+    story = loaded(fifo("a"), "a")
+    story.tell(unload_asked(7, "a")).tell(stuck(1))
+    story.tell(unload_asked(8, "a", seconds=0))
+    assert story.so_far(StopModel) == [stop(1)]
 
 
 def test_keeping_lets_those_that_wait_wait_on():

@@ -8,9 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swapd.ids import ModelId
+from swapd.schedule.effects import Grant
 from swapd.schedule.events import SettingsChanged
 from swapd.schedule.fifo import Fifo
-from tests.shapes import GROUPS, MATRICES, Router, SideBySide, fifo_editions, fifo_settings
+from tests.shapes import (
+    GROUPS,
+    MATRICES,
+    Router,
+    SideBySide,
+    fifo_editions,
+    fifo_settings,
+    group,
+    matrix,
+)
 from tests.stories import (
     Story,
     arm_turn,
@@ -167,3 +177,42 @@ def test_those_that_come_back_from_a_dead_model_keep_their_order():
         story.tell(returned(ticket, "a"))
     story.tell(stopped(1)).expect(start("a", 2))
     story.tell(ready(2)).expect(grant(1, 2), grant(2, 2), grant(3, 2))
+
+
+def test_groups_that_do_not_touch_are_as_if_the_other_were_not_there():
+    """One endless stream, and who waits for its model, kept a whole other group from loading."""
+    apart = {"one": group("ab", exclusive=False), "two": group("cd", exclusive=False)}
+    others = [(4.0 + 5 * index, "cd"[index % 2]) for index in range(40)]
+    waits = []
+    for stream in ([], [(0.0, "a"), (3.0, "b")]):
+        paces = {ModelId(name): Pace(2, 1, 600 if name == "a" else 1) for name in "abcd"}
+        world = TimedWorld(fifo_settings(apart, names="abcd"), paces)
+        world.warm_up()
+        world.arrivals([*stream, *others])
+        world.run()
+        visits = world.visits.values()
+        waits.append([visit.queued() for visit in visits if visit.model in ("c", "d")])
+    assert waits[0] == waits[1]
+    assert len(waits[0]) == len(others)
+
+
+def test_a_model_that_a_reload_removes_keeps_nobody_from_those_beside_it():
+    """It finishes what it serves; its neighbour, loaded all along, goes on serving."""
+    beside = {"all": group("ab", swap=False)}
+    story = Story(Fifo(fifo_settings(beside, names="ab")))
+    story.tell(arrived(1, "a")).tell(arrived(2, "b")).tell(ready(1)).tell(ready(2))
+    story.tell(departed(2))
+    story.tell(SettingsChanged(fifo_settings({"all": group("b", swap=False)}, names="b")))
+    story.tell(arrived(3, "b")).expect(grant(3, 2))
+
+
+def test_a_gate_is_not_shut_for_who_has_to_wait_for_others_first():
+    """It would serve nobody for as long as that takes, and be needed by nobody either."""
+    ways = matrix({"one": "a & b", "two": "c & a", "three": "d & b"})
+    story = Story(Fifo(fifo_settings(ways, names="abcd", max_turn=5.0)))
+    story.tell(arrived(1, "a")).tell(arrived(2, "b")).tell(ready(1)).tell(ready(2))
+    story.tell(departed(1))
+    story.tell(arrived(3, "c"))
+    story.tell(arrived(4, "d"))
+    story.after(60).tell(arrived(5, "a"))
+    assert story.so_far(Grant)[-1] == grant(5, 1)

@@ -276,6 +276,7 @@ class Engine:
                 log.warning("%s failed %d times; left alone for %.0f s", model, attempt, seconds)
                 self._timers.arm(seconds, BackOffElapsed(model, attempt), key=("back-off", model))
             case Unloaded(order):
+                self._timers.disarm(("drain", order))
                 if answer := self._orders.get(order):
                     answer.value = effect
             case _:

@@ -12,7 +12,8 @@ from swapd.schedule.events import Event
 class _Alarm:
     """One event that is on its way; the scope's deadline is its time."""
 
-    event: Event
+    event: Event | None
+    """None when nobody wants it any more."""
     waiting: trio.CancelScope
 
 
@@ -37,6 +38,12 @@ class Timers:
             alarm = self._alarms[key] = _Alarm(event, trio.CancelScope(deadline=deadline))
             self.nursery.start_soon(self._ring, key, alarm)
 
+    def disarm(self, key: Hashable) -> None:
+        """Post nothing after all."""
+        if (alarm := self._alarms.pop(key, None)) is not None:
+            alarm.event = None
+            alarm.waiting.cancel()
+
     def remaining(self, key: Hashable) -> float | None:
         """Say in how many seconds the event comes; None when none is due."""
         alarm = self._alarms.get(key)
@@ -47,4 +54,5 @@ class Timers:
             await trio.sleep_forever()
         if self._alarms.get(key) is alarm:
             del self._alarms[key]
-        self.post(alarm.event)
+        if alarm.event is not None:
+            self.post(alarm.event)

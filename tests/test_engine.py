@@ -869,3 +869,13 @@ async def test_what_died_by_itself_is_not_said_to_be_unloaded(autojump_clock):
         assert trio.current_time() == began
         told = [one.kind for one in engine.decisions.since(0)]
         assert told == ["load", "ready", "grant", "failed", "stopped"]
+
+
+async def test_a_drain_that_is_over_leaves_no_timer(autojump_clock):
+    """Somebody gave it years, and it took a second."""
+    async with running("a") as (engine, _), trio.open_nursery() as nursery:
+        nursery.start_soon(use, engine, A, 1.0)
+        await trio.sleep(1.5)
+        assert await engine.unload([A], drain=True, seconds=1e9) is None
+        await wait_all_tasks_blocked()
+        assert engine._timers._alarms == {}

@@ -69,3 +69,19 @@ async def test_arming_in_the_moment_of_the_ring_keeps_both(nursery, autojump_clo
     timers.arm(5, IdleElapsed(Run(1), 2), key="a")
     await trio.sleep(100)
     assert came == [(0, IdleElapsed(Run(1), 1)), (5, IdleElapsed(Run(1), 2))]
+
+
+async def test_what_nobody_wants_any_more_never_comes(nursery, autojump_clock):
+    """Nor does it wait: a timer of years would be a task for years."""
+    came: list[Event] = []
+    timers = ticking(nursery, came.append)
+    before = len(nursery.child_tasks)
+    timers.arm(1e9, IdleElapsed(Run(1), 1), key="a")
+    timers.disarm("a")
+    timers.disarm("b")
+    assert timers.remaining("a") is None
+    await trio.sleep(1)
+    assert len(nursery.child_tasks) == before
+    timers.arm(5, IdleElapsed(Run(1), 2), key="a")
+    await trio.sleep(10)
+    assert came == [IdleElapsed(Run(1), 2)]

@@ -1,6 +1,6 @@
 """Strictly one after the other: exact arrival order, one request at a time, one model in memory.
 
-The rules S1 to S17 are the ones of `DESIGN.md`. A settlement (`clerk.py`) is filled in so:
+The rules S1 to S19 are the ones of `DESIGN.md`. A settlement (`clerk.py`) is filled in so:
 
 2. the head of the queue is granted, if its model is ready and nothing else runs;
 5. if the head is not served: every other model is stopped, then the head's is started.

@@ -5,7 +5,7 @@ Rule 1: one shape, for whoever asks for all and for whoever asks for one.
 
 import json
 from collections.abc import Sequence
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import attrs
 
@@ -17,6 +17,7 @@ from swapd.schedule.standing import (
     Draining,
     Loading,
     Nothing,
+    Stage,
     Standing,
     Stopping,
     TurnOf,
@@ -29,11 +30,11 @@ HEADINGS = ("ID", "MODEL", "CLIENT", "AGE", "POSITION", "PHASE", "ETA", "REASON"
 _quoted = json.JSONEncoder().encode
 
 
-@attrs.define
-class Entry:
+class Entry(NamedTuple):
     """One request, where it stands, and whose it is."""
 
     id: str
+    """Ours, so there is nothing in it that JSON would have to escape."""
     client: str | None
     since: float
     """When it came, on the run's clock."""
@@ -82,21 +83,26 @@ class Writer:
 
     def json(self, entry: Entry) -> str:
         """Write an entry for programs."""
-        standing, wait = entry.standing, entry.standing.wait
-        if isinstance(wait, Behind):
+        name, client, since, (_, model, _, position, stage, wait, eta) = entry
+        if type(wait) is Behind:
             # What nearly all wait for, or else for the same: a load that they have joined.
-            why = f'{{"kind":"behind","requests":{wait.requests},"text":"{wait.text}"}}'
+            (count,) = wait
+            words = f"behind {count} requests" if count != 1 else wait.text
+            why = f'{{"kind":"behind","requests":{count},"text":"{words}"}}'
         elif wait == self._last[0]:
             why = self._last[1]
         else:
             why = json.dumps(reason(wait, self.instants), separators=(",", ":"))
             self._last = (wait, why)
-        eta = "null" if standing.eta is None else f"{standing.eta:.3f}"
+        told = "null" if eta is None else f"{eta:.3f}"
+        texts = self._texts
+        of = texts.get(model) or self._quoted(model)
+        by = texts.get(client) or self._quoted(client)
+        phase = "waiting" if stage is Stage.WAITING else stage.value
         return (
-            f'{{"id":{_quoted(entry.id)},"model":{self._quoted(standing.model)},'
-            f'"client":{self._quoted(entry.client)},"age_s":{self.now - entry.since:.3f},'
-            f'"position":{standing.position},"phase":"{standing.stage.value}",'
-            f'"reason":{why},"eta_s":{eta}}}'
+            f'{{"id":"{name}","model":{of},"client":{by},'
+            f'"age_s":{self.now - since:.3f},"position":{position},"phase":"{phase}",'
+            f'"reason":{why},"eta_s":{told}}}'
         )
 
     def row(self, entry: Entry) -> Sequence[str]:
@@ -115,10 +121,8 @@ class Writer:
         return wait.text
 
     def _quoted(self, text: str | None) -> str:
-        known = self._texts.get(text)
-        if known is None:
-            known = self._texts[text] = _quoted(text)
-        return known
+        self._texts[text] = _quoted(text)
+        return self._texts[text]
 
 
 def _reason(wait: Wait, kind: str, **facts: Any) -> dict[str, Any]:

@@ -232,6 +232,9 @@ class Clerk(abc.ABC):
         yield from self._grant()
         # Carried out after the places are told, decided before: a swap may change them.
         swaps = [*self._stop_the_leaving(), *self._swap()]
+        if desk.modest:
+            # Their model may be among what is stopped.
+            yield from self._refuse_the_hopeless()
         yield from map(Place._make, desk.moved(self._order()))
         yield from swaps
         if self._revived:

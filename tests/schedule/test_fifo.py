@@ -788,8 +788,8 @@ def test_s17_what_loads_nothing_waits_behind_a_shut_gate_and_is_refused_after_it
     story = loaded(fifo("a", "b", evict=AB), "a")
     arrive(story, "ab")
     story.after(30).tell(arrived(3, "a", loads=False)).expect(place(3, 2))
-    story.tell(departed(1)).expect(stop(1))
-    story.tell(stopped(1)).expect(reject(3, NotLoaded(A)), start("b", 2))
+    story.tell(departed(1)).expect(reject(3, NotLoaded(A)), stop(1))
+    story.tell(stopped(1)).expect(start("b", 2))
 
 
 def test_s17_what_loads_nothing_shuts_no_gate_and_stops_nobody():

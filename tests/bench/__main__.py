@@ -163,8 +163,8 @@ _PYTHON = (
 )
 _PAGE = (
     "asking the scheduler takes a quarter of it, writing 1.8 MB of text\n"
-    "a half, finding whose requests they are the rest; one pass of the interpreter over 10,000 of\n"
-    "them, which a busy machine makes longer."
+    "a half, finding whose requests they are the rest; one pass of the interpreter over 10,000\n"
+    "of them, which a busy machine makes longer."
 )
 _WHY = {
     **{

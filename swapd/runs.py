@@ -86,8 +86,8 @@ class Runs:
 
     def loaded(self, model: ModelId) -> LoadedModel | None:
         """Find a model that has not ended, for whoever uses it without a turn."""
-        found = (run.loaded for run in self._running.values() if run.model == model)
-        return next((loaded for loaded in found if not loaded.ended.is_set()), None)
+        running = self.of(model)
+        return running.loaded if running and not running.loaded.ended.is_set() else None
 
     def start(self, model: Model, run: Run) -> None:
         """Begin a run."""

@@ -10,6 +10,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from swapd import refusals
 from swapd.config.secrets import Secrets, hidden_options
+from swapd.config.settings import Model
 from swapd.engine import Engine
 from swapd.ids import ModelId
 from swapd.manage.instants import Instants, seconds
@@ -38,8 +39,9 @@ def blueprint(engine: Engine, reloader: Reloader) -> Blueprint:
 
     async def records(models: Sequence[ModelId]) -> list[Record]:
         occupied = await _occupied({engine.ask.pid(model) for model in models})
-        instants = Instants.now()
-        return [_record(_Seen.of(engine, reloader, model), occupied, instants) for model in models]
+        instants, running = Instants.now(), engine.running()
+        seen = (_Seen.of(engine, reloader, model, running.get(model)) for model in models)
+        return [_record(each, occupied, instants) for each in seen]
 
     @pages.get("/api/models")
     @tells(Told(table=True))
@@ -77,9 +79,11 @@ class _Seen:
     secrets: Secrets
 
     @classmethod
-    def of(cls, engine: Engine, reloader: Reloader, model: ModelId) -> "_Seen":
+    def of(
+        cls, engine: Engine, reloader: Reloader, model: ModelId, running: Model | None
+    ) -> "_Seen":
         settings, standing = engine.settings, engine.ask.model(model)
-        started = engine.running().get(model, settings.models.get(model))
+        started = running or settings.models.get(model)
         return cls(
             model,
             _state(standing, stopping=engine.stopping),

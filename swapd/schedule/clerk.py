@@ -268,10 +268,11 @@ class Clerk(abc.ABC):
         """Start what was unwell anew, as soon as that takes nothing from anybody."""
         for model in tuple(self._revived):
             there = self._desk.run_of(model) or model in self._desk.lines
-            if there or self._hopeless(model) or self._has_room(model):
+            if there or self._hopeless(model):
                 del self._revived[model]
-                if not there and not self._hopeless(model):
-                    yield self._start(model, None)
+            elif self._has_room(model):
+                del self._revived[model]
+                yield self._start(model, None)
 
     def _read_ahead(self) -> Iterator[Effect]:
         """Begin while somebody is served, and go on as long as the model is wanted next."""

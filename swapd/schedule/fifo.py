@@ -240,7 +240,6 @@ class Fifo(Teller):
             self._swaps,
             self._closing,
             self._at_a_time,
-            self._rest,
         ).standings()
 
     def _needs(self, model: ModelId) -> Needs:

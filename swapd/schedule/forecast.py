@@ -16,16 +16,14 @@ from swapd.schedule.measures import Total
 from swapd.schedule.phase import Phase
 from swapd.schedule.standing import (
     Behind,
-    Draining,
-    Loading,
     Nothing,
     Stage,
     Standing,
-    Stopping,
     TurnOf,
     Wait,
 )
 from swapd.schedule.swaps import Swaps
+from swapd.schedule.teller import draining, loading, rest, stopping
 
 
 @attrs.define
@@ -39,14 +37,14 @@ class Forecast:
     closing: Mapping[ModelId, float]
     """When turns end; of a model that is not here nobody needs that."""
     at_a_time: Callable[[ModelId], int]
-    rest: Callable[[RunFacts], float | None]
-    """Seconds that what a run is doing still takes."""
     _free: dict[ModelId, Total] = attrs.field(init=False)
     """When each model that is there, or will be, has nothing left to do."""
 
     def standings(self) -> Iterator[Standing]:
         """Say where those stand that wait, in the order in which they will run."""
-        self._free = {facts.model: Total(self.rest(facts)) for facts in self.desk.runs.values()}
+        self._free = {
+            facts.model: Total(rest(self.desk, facts)) for facts in self.desk.runs.values()
+        }
         position = 0
         for model in self.order:
             ready, at_a_time = self._ready(model), self.at_a_time(model)
@@ -71,7 +69,7 @@ class Forecast:
         if loaded and self.swaps.alone(model):
             return self._free[model]
         if facts and facts.phase is Phase.STARTING:
-            return Total(self.rest(facts))
+            return Total(rest(self.desk, facts))
         others = tuple(sorted(self._free.keys() - {model}))
         going = [*self.swaps.eviction(model, others), *(() if loaded else (model,))]
         gone = []
@@ -96,15 +94,13 @@ class Forecast:
         facts, swap = self.desk.run_of(model), self.swaps.under_way.get(model)
         for other in self.desk.runs.values():
             if swap is not None and other.model in swap:
-                return Stage.WAITING, self._stopping(other), None
+                return Stage.WAITING, stopping(self.desk, other), None
         if facts and facts.phase is Phase.STARTING:
-            elapsed = self.desk.now - facts.since
-            loading = Loading(model, elapsed, self.desk.measures.load(model))
-            return Stage.LOADING, loading, None
+            return Stage.LOADING, loading(self.desk, facts), None
         if facts and facts.phase is not Phase.READY:
-            return Stage.WAITING, self._stopping(facts), None
+            return Stage.WAITING, stopping(self.desk, facts), None
         if facts and facts.leaving:
-            return Stage.WAITING, self._draining(facts), None
+            return Stage.WAITING, draining(self.desk, facts.model, facts.run), None
         evict = self.swaps.evict(model)
         in_use = [other for other in self.swaps.in_the_way(evict) if other.serving]
         shut = self.closing.get(model, inf) <= self.desk.now
@@ -115,18 +111,10 @@ class Forecast:
             return Stage.WAITING, self._turn_of(in_use[0]), before
         return Stage.WAITING, Behind(before) if before else Nothing(), before
 
-    def _stopping(self, facts: RunFacts) -> Stopping:
-        return Stopping(facts.model, self.desk.now - facts.since)
-
-    def _draining(self, facts: RunFacts) -> Draining:
-        since = [self.desk.granted[ticket].since for ticket in facts.serving]
-        oldest = self.desk.now - min(since, default=self.desk.now)
-        return Draining(facts.model, len(facts.serving), oldest)
-
     def _turn_of(self, facts: RunFacts) -> Wait:
         left = self.closing.get(facts.model, inf) - self.desk.now
         if left <= 0:
-            return self._draining(facts)
+            return draining(self.desk, facts.model, facts.run)
         return TurnOf(facts.model, len(facts.serving), left if left < inf else None)
 
 

@@ -17,8 +17,8 @@ from swapd.schedule.measures import Total
 from swapd.schedule.motives import MakeRoom
 from swapd.schedule.phase import Phase
 from swapd.schedule.reasons import QueueFull, Reason, Unkillable
-from swapd.schedule.standing import Behind, Nothing, Stage, Standing, Stopping, Wait
-from swapd.schedule.teller import Needs, Teller
+from swapd.schedule.standing import Behind, Nothing, Stage, Standing, Wait
+from swapd.schedule.teller import Needs, Teller, draining, loading, rest, stopping
 from swapd.schedule.unloading import stop
 
 
@@ -92,11 +92,11 @@ class Serial(Teller):
         for service in desk.granted.values():
             if service.request.model == head.model:
                 return Stage.WAITING, Behind(len(desk.granted))
-            return Stage.WAITING, self._draining(service.request.model)
+            return Stage.WAITING, draining(desk, service.request.model, service.run)
         for facts in desk.runs.values():
             if facts.model == head.model and facts.phase is Phase.STARTING:
-                return Stage.LOADING, self._loading(facts)
-            return Stage.WAITING, Stopping(facts.model, desk.now - facts.since)
+                return Stage.LOADING, loading(desk, facts)
+            return Stage.WAITING, stopping(desk, facts)
         return Stage.WAITING, Nothing()
 
     def _until_free(self) -> tuple[Total, ModelId | None]:
@@ -104,7 +104,7 @@ class Serial(Teller):
         until = Total()
         loaded = None
         for facts in self._desk.runs.values():
-            until.add(self._rest(facts))
+            until.add(rest(self._desk, facts))
             loaded = facts.model if self._desk.alive(facts.run) else None
         return until, loaded
 

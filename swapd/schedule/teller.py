@@ -11,8 +11,9 @@ from typing import Self
 
 import attrs
 
-from swapd.ids import ModelId, Ticket
+from swapd.ids import ModelId, Run, Ticket
 from swapd.schedule.clerk import Clerk
+from swapd.schedule.desk import Desk
 from swapd.schedule.effects import Reject
 from swapd.schedule.events import Arrived
 from swapd.schedule.facts import Request, RunFacts
@@ -27,6 +28,7 @@ from swapd.schedule.standing import (
     Plan,
     Stage,
     Standing,
+    Stopping,
 )
 
 # Tickets count from 1.
@@ -75,14 +77,12 @@ class Teller(Clerk):
         """Say what a request for the model would lead to, if it came now."""
         self._desk.now = now
         rehearsal = self._rehearsal()
-        effects = rehearsal.handle(Arrived(_REHEARSED, model), now)
-        for effect in effects:
+        for effect in rehearsal.handle(Arrived(_REHEARSED, model), now):
             if isinstance(effect, Reject) and effect.ticket == _REHEARSED:
-                wait = Nothing()
                 failure = self._desk.back_off(model)
                 if isinstance(effect.reason, BackingOff) and failure:
                     return Plan(model, wait=BackOff(model, failure.until), refused=effect.reason)
-                return Plan(model, wait=wait, refused=effect.reason)
+                return Plan(model, refused=effect.reason)
         needs, bound = self._needs(model), self._bound(model)
         found = next(one for one in rehearsal.queue(now) if one.ticket == _REHEARSED)
         start = model if needs.start else None
@@ -110,29 +110,36 @@ class Teller(Clerk):
         rehearsal._revived = dict(self._revived)
         return rehearsal
 
-    def _draining(self, model: ModelId) -> Draining:
-        # Not by the run: it may be gone before its clients have noticed.
-        since = [one.since for one in self._desk.granted.values() if one.request.model == model]
-        return Draining(model, len(since), self._desk.now - min(since, default=self._desk.now))
 
-    def _loading(self, facts: RunFacts) -> Loading:
-        elapsed = self._desk.now - facts.since
-        return Loading(facts.model, elapsed, self._desk.measures.load(facts.model))
+def draining(desk: Desk, model: ModelId, run: Run) -> Draining:
+    """Say what a run still serves; it may be gone before its clients have noticed."""
+    since = [one.since for one in desk.granted.values() if one.run == run]
+    return Draining(model, len(since), desk.now - min(since, default=desk.now))
 
-    def _rest(self, facts: RunFacts) -> float | None:
-        """Say how many seconds what the run is doing still takes; None if that is not known."""
-        known = self._desk.measures
-        elapsed = self._desk.now - facts.since
-        if facts.phase is Phase.STARTING:
-            usual = known.load(facts.model)
-        elif facts.phase is Phase.READY:
-            if not facts.serving:
-                return 0.0
-            usual = known.service(facts.model)
-            elapsed = min(self._desk.now - self._desk.granted[one].since for one in facts.serving)
-        else:
-            usual = known.stop(facts.model) or 0.0
-        return None if usual is None else max(0.0, usual - elapsed)
+
+def loading(desk: Desk, facts: RunFacts) -> Loading:
+    """Say how far a load is."""
+    return Loading(facts.model, desk.now - facts.since, desk.measures.load(facts.model))
+
+
+def stopping(desk: Desk, facts: RunFacts) -> Stopping:
+    """Say for how long a run has been on its way out."""
+    return Stopping(facts.model, desk.now - facts.since)
+
+
+def rest(desk: Desk, facts: RunFacts) -> float | None:
+    """Say how many seconds what the run is doing still takes; None if that is not known."""
+    elapsed = desk.now - facts.since
+    if facts.phase is Phase.STARTING:
+        usual = desk.measures.load(facts.model)
+    elif facts.phase is Phase.READY:
+        if not facts.serving:
+            return 0.0
+        usual = desk.measures.service(facts.model)
+        elapsed = min(desk.now - desk.granted[one].since for one in facts.serving)
+    else:
+        usual = desk.measures.stop(facts.model) or 0.0
+    return None if usual is None else max(0.0, usual - elapsed)
 
 
 def _granted(request: Request) -> Standing:

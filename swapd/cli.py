@@ -19,10 +19,15 @@ from swapd.config.load import Loaded, load
 from swapd.config.problems import ConfigError, Located
 from swapd.config.schema import schema
 from swapd.config.source import lines_of
-from swapd.daemon import LEVELS, Options, serve
+from swapd.daemon import Options, serve
 from swapd.front.listen import Address, BadAddress, CannotListen
 from swapd.front.serve import BadTls
 from swapd.reload import seen
+from swapd.terminal.commands import Parser, add_commands
+from swapd.watch.store import CannotStore
+
+# What the log may look like; the first, unless somebody says otherwise.
+LOG_FORMATS = ("auto", "text", "priority", "json")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -37,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ConfigError as broken:
         _complain(_for_people(broken.problems))
         code = os.EX_CONFIG
-    except (CannotListen, BadTls) as problem:
+    except (CannotListen, BadTls, CannotStore) as problem:
         _complain(f"swapd: {problem}")
         code = os.EX_UNAVAILABLE if isinstance(problem, CannotListen) else os.EX_CONFIG
     except BrokenPipeError:
@@ -64,16 +69,8 @@ def state_folder(environment: Mapping[str, str]) -> Path | None:
     return None
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse leaves with 2; sysexits.h has a number for wrong usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="swapd", description="One endpoint in front of many model servers.")
+    parser = Parser(prog="swapd", description="One endpoint in front of many model servers.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("serve", help="serve the models of a configuration")
@@ -111,7 +108,16 @@ def _parser() -> argparse.ArgumentParser:
         help="where what was measured is kept, '' for nowhere (default $STATE_DIRECTORY, else "
         "$XDG_STATE_HOME/swapd, else ~/.local/state/swapd)",
     )
+    command.add_argument(
+        "--log-format",
+        choices=LOG_FORMATS,
+        default=LOG_FORMATS[0],
+        help="text for eyes, priority for a service manager's journal, json for programs (default "
+        "auto: priority where a journal reads it, else text)",
+    )
     command.set_defaults(run=_serve, fail=command.error)
+
+    add_commands(commands)
 
     command = commands.add_parser(
         "check", help="say what is wrong with a configuration, or what it means"
@@ -155,10 +161,10 @@ def _serve(asked: argparse.Namespace) -> int:
         look=look,
         saw=look() if look else None,
         state=asked.state_dir,
+        log_format=asked.log_format,
     )
     loaded = read(None)
-    _log_to_stderr(loaded)
-    serve(loaded, options, read=read, announce=_announce)
+    serve(loaded, options, read=read)
     return os.EX_OK
 
 
@@ -226,18 +232,5 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _announce(line: str) -> None:
-    print(line, flush=True)
-
-
 def _complain(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-def _log_to_stderr(loaded: Loaded) -> None:
-    logging.basicConfig(
-        level=LEVELS[loaded.settings.log_level],
-        format="%(asctime)s %(levelname)-7s %(message)s",
-        datefmt="%Y-%m-%d %H:%M:%S",
-        stream=sys.stderr,
-    )

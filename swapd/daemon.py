@@ -6,6 +6,10 @@ root
 ├─ reloader.run       takes up a changed configuration, when a signal or the next asks for it
 ├─ loads.run          a task for each load that somebody asked for and does not wait for
 ├─ keeper.run         writes down what was measured, now and then
+├─ recorder.run       writes down what requests were finished
+├─ machine.run        looks at the machine, every few seconds
+├─ hardware.look      looks once what the machine is
+├─ live.run           tells those who follow what happens
 ├─ watch              looks at the files, if it is to
 └─ here               waits for a signal, then stops everything, in order
 """
@@ -19,7 +23,7 @@ import ssl
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -29,7 +33,6 @@ import trio
 from trio_util import move_on_when
 
 from swapd import __version__
-from swapd.config.kinds import LogLevel
 from swapd.config.load import Loaded
 from swapd.config.settings import Model, Origin, Settings
 from swapd.engine import Engine
@@ -40,6 +43,7 @@ from swapd.front.serve import Front, server_tls
 from swapd.keeping import Keeper
 from swapd.loads import Loads, newly_preloaded
 from swapd.manage.app import make_app
+from swapd.manage.live import Live
 from swapd.models.child import KILL_PATIENCE
 from swapd.models.prefetch import Prefetcher
 from swapd.models.supervisor import Supervisor
@@ -50,7 +54,11 @@ from swapd.proxy.relay import Relay
 from swapd.reload import Reloader, tell_remarks, watch
 from swapd.schedule.choose import choose
 from swapd.schedule.measures import Measures
-from swapd.watch.journal import RunOutput
+from swapd.watch.logs import LEVELS, Logs
+from swapd.watch.opening import AUTO, open_logs
+from swapd.watch.recorder import Recorder
+from swapd.watch.watching import Watching
+from swapd.watchers import open_recorder, watch_over
 from swapd.wire import pool
 from swapd.wire.dial import answers
 from swapd.wire.exchange import UpstreamGone
@@ -80,13 +88,6 @@ EX_SOFTWARE = 70
 GIVE_BACK = 1024 * 1024
 _M_MMAP_THRESHOLD = -3
 
-LEVELS = {
-    LogLevel.DEBUG: logging.DEBUG,
-    LogLevel.INFO: logging.INFO,
-    LogLevel.WARN: logging.WARNING,
-    LogLevel.ERROR: logging.ERROR,
-}
-
 
 @attrs.frozen
 class Options:
@@ -104,6 +105,8 @@ class Options:
     """What it saw before they were read."""
     state: Path | None = None
     """Where what was measured is kept; None for nowhere."""
+    log_format: str = AUTO
+    """The word of a `Form`, or `AUTO` for what suits whoever reads standard output."""
 
 
 def serve(
@@ -111,19 +114,26 @@ def serve(
     options: Options,
     *,
     read: Callable[[Loaded], Loaded],
-    announce: Callable[[str], None],
 ) -> None:
-    """Serve until told to stop. Raises `CannotListen` or `BadTls`.
+    """Serve until told to stop. Raises `CannotListen`, `BadTls` or `CannotStore`.
 
-    `read` reads the configuration anew; `announce` gets the one line that says where we listen.
+    `read` reads the configuration anew.
     """
     sys.setswitchinterval(HAND_OVER)
     _give_memory_back()
     tls = None
     if options.certificate is not None and options.key is not None:
         tls = server_tls(options.certificate, options.key)
-    with open_listener(options.listen) as listener, open_warden() as warden:
-        trio.run(_run, loaded, options, read, listener, tls, warden, announce)
+    settings = loaded.settings
+    with (
+        open_logs(
+            settings, options.log_format, fd=sys.stdout.fileno(), environment=os.environ
+        ) as logs,
+        open_listener(options.listen) as listener,
+        closing(open_recorder(settings)) as recorder,
+        open_warden() as warden,
+    ):
+        trio.run(_run, loaded, options, read, listener, tls, warden, logs, recorder)
 
 
 async def _run(
@@ -133,9 +143,10 @@ async def _run(
     listener: socket.socket,
     tls: ssl.SSLContext | None,
     warden: Warden,
-    announce: Callable[[str], None],
+    logs: Logs,
+    recorder: Recorder,
 ) -> None:
-    supervisor = Supervisor(warden=warden, open_output=RunOutput, ask=_ask, answers=answers)
+    supervisor = Supervisor(warden=warden, open_output=logs.run_output, ask=_ask, answers=answers)
     measures = Measures()
     prefetcher = Prefetcher(warden=warden)
     engine = Engine(
@@ -149,15 +160,24 @@ async def _run(
     keeper.recall()
     flights, profiles, peers = Flights(), Profiles(), Peers()
     loads = Loads(engine, flights)
+    watching = watch_over(engine, logs, recorder)
+    live = Live(engine, flights, profiles, logs, recorder, loads)
     reloader = Reloader(
         loaded,
         read=partial(_in_thread, read),
-        adopt=partial(_adopt, engine, loads),
+        adopt=partial(_adopt, engine, loads, watching),
         running=engine.running,
     )
-    manage = make_app(engine, reloader, profiles=profiles, flights=flights, loads=loads)
+    manage = make_app(
+        *(engine, reloader),
+        profiles=profiles,
+        flights=flights,
+        loads=loads,
+        watching=watching,
+        live=live,
+    )
     relay = Relay(engine, flights, peers)
-    gateway = make_gateway(relay, profiles, manage, max_body=options.max_body)
+    gateway = make_gateway(relay, profiles, manage, watching, max_body=options.max_body)
     front = Front(gateway, tls)
     tell_remarks(loaded)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
@@ -166,16 +186,22 @@ async def _run(
             await root.start(reloader.run)
             await root.start(loads.run)
             await root.start(keeper.run)
+            await root.start(recorder.run)
+            await root.start(watching.machine.run)
+            root.start_soon(watching.hardware.look)
+            await root.start(live.run)
             await root.start(front.run, listener)
             if options.look is not None:
                 look = partial(_in_thread, options.look)
                 root.start_soon(partial(watch, look, reloader.ask, known=options.saw))
             loads.preload(loaded.settings.preload)
-            announce(f"swapd {__version__} listening on {url(listener, tls=tls is not None)}")
+            logs.announce(f"swapd {__version__} listening on {url(listener, tls=tls is not None)}")
             if not options.listen.is_loopback and not loaded.settings.api_keys:
                 log.warning("everybody on the network can use this; there are no keys")
             await _told_to_stop(signals, on_hangup=reloader.ask)
-            await _stop(engine, front, signals, drain=options.drain)
+            live.close()
+            logs.close()
+            await _stop(engine, front, signals, drain=options.drain, last_words=logs.flush)
             peers.close()
             prefetcher.end()
             keeper.save()
@@ -203,7 +229,8 @@ async def _in_thread(call: Callable[..., T], *args: object) -> T:
     return await trio.to_thread.run_sync(call, *args, abandon_on_cancel=True)
 
 
-async def _adopt(engine: Engine, loads: Loads, settings: Settings) -> None:
+async def _adopt(engine: Engine, loads: Loads, watching: Watching, settings: Settings) -> None:
+    watching.adopt(settings)
     logging.getLogger().setLevel(LEVELS[settings.log_level])
     wanted = newly_preloaded(engine.settings, settings)
     await engine.adopt(settings)
@@ -211,11 +238,16 @@ async def _adopt(engine: Engine, loads: Loads, settings: Settings) -> None:
 
 
 async def _stop(
-    engine: Engine, front: Front, signals: AsyncIterator[int], *, drain: float
+    engine: Engine,
+    front: Front,
+    signals: AsyncIterator[int],
+    *,
+    drain: float,
+    last_words: Callable[[float], None],
 ) -> None:
     """Go down in order, every stage bounded; a second signal skips the drain."""
     unload, kill = engine.longest_unload(), 2 * KILL_PATIENCE
-    _exit_hard_after(drain + unload + kill + LAST_WORDS + HARD_EXIT)
+    _exit_hard_after(drain + unload + kill + LAST_WORDS + HARD_EXIT, last_words)
     log.info("stopping; requests that are being served may finish, a second signal cuts them")
     engine.stop()
     await front.stop_accepting()
@@ -233,10 +265,11 @@ async def _stop(
     log.info("stopped")
 
 
-def _exit_hard_after(seconds: float) -> None:
+def _exit_hard_after(seconds: float, last_words: Callable[[float], None]) -> None:
     # A thread, because what may hang is the loop that everything else runs in.
     def exit_hard() -> None:
         log.error("the stop hangs; leaving the rest to the warden")
+        last_words(LAST_WORDS)
         os._exit(EX_SOFTWARE)
 
     timer = threading.Timer(seconds, exit_hard)

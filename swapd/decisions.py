@@ -8,6 +8,7 @@ requests: there may be thousands.
 import logging
 import re
 from collections import deque
+from collections.abc import Callable
 from itertools import count, islice
 from typing import Any, assert_never
 
@@ -54,6 +55,8 @@ class Decisions:
     def __init__(self) -> None:
         self._numbers = count(1)
         self._newest = deque[Decision](maxlen=REMEMBERED)
+        self.heard_by: list[Callable[[Decision], None]] = []
+        """Who is told of each, at once; the scheduler may not have heard of it yet."""
 
     def since(self, seq: int) -> list[Decision]:
         """List those that came after the one of this number, oldest first."""
@@ -135,9 +138,10 @@ class Decisions:
         self._keep(kind, model, text, {name: word for name, word in more.items() if word})
 
     def _keep(self, kind: str, model: ModelId | None, text: str, more: dict[str, Any]) -> None:
-        self._newest.append(
-            Decision(next(self._numbers), trio.current_time(), kind, model, text, more)
-        )
+        made = Decision(next(self._numbers), trio.current_time(), kind, model, text, more)
+        self._newest.append(made)
+        for hear in self.heard_by:
+            hear(made)
 
 
 def _words(reason: Reason) -> str:

@@ -193,6 +193,7 @@ class Engine:
         """Turn events into effects until cancelled; models are gone before this returns."""
         async with trio.open_nursery() as nursery:
             self._timers.nursery = self._runs.nursery = nursery
+            self.ask.noted(trio.current_time())
             task_status.started()
             async for event in self._inbox:
                 if isinstance(event, Departed) and self._is_back(event.ticket):
@@ -201,6 +202,7 @@ class Engine:
                 self._take_in(event, now)
                 for effect in self._scheduler.handle(event, now):
                     self._carry_out(effect)
+                self.ask.noted(now)
 
     def _take_in(self, event: Event, now: float) -> None:
         if isinstance(event, RunNews):
@@ -232,8 +234,6 @@ class Engine:
                 running.serving -= 1
         elif not turn.decided:
             self.decisions.left(turn.model, turn.name, trio.current_time() - turn.opened)
-
-    # Carrying out
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:

@@ -7,12 +7,13 @@ scope, whoever ends it: the API, the scheduler that takes its model away, or the
 import itertools
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 import trio
 
 from swapd.schedule.reasons import Cancelled, Reason
+from swapd.watch.trace import Trace
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +31,14 @@ class Flight:
 
     def __init__(
         self,
-        flights: dict[str, "Flight"],
+        flights: "Flights",
         name: str,
         *,
         method: str,
         path: str,
         client: str | None,
         model: str,
+        trace: Trace | None = None,
     ) -> None:
         self.id = name
         self.method = method
@@ -46,6 +48,8 @@ class Flight:
         """The address that it came from."""
         self.model = model
         """What serves it; a peer's model by its full name."""
+        self.trace = trace
+        """What becomes known of it; None for a load, which nobody sent."""
         self.since = trio.current_time()
         self._flights = flights
         self._request = trio.CancelScope()
@@ -55,6 +59,10 @@ class Flight:
         """Cut it short, unless it ends by itself first; of several reasons the first counts."""
         self._reason = self._reason or reason
         self._request.cancel()
+
+    def headed(self) -> None:
+        """Note that its client has been told a status."""
+        self._flights.tell("head", self)
 
     @property
     def ending(self) -> bool:
@@ -67,7 +75,8 @@ class Flight:
         return self._reason if self._request.cancelled_caught else None
 
     def __enter__(self) -> "Flight":
-        self._flights[self.id] = self
+        self._flights.under_way[self.id] = self
+        self._flights.tell("begun", self)
         self._request.__enter__()
         return self
 
@@ -77,7 +86,8 @@ class Flight:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        del self._flights[self.id]
+        del self._flights.under_way[self.id]
+        self._flights.tell("over", self)
         return self._request.__exit__(kind, error, traceback)
 
 
@@ -87,18 +97,25 @@ class Flights:
     def __init__(self) -> None:
         first = _LOWEST_FIRST + secrets.randbelow(_HIGHEST_FIRST - _LOWEST_FIRST)
         self._numbers = itertools.count(first)
-        self._flights: dict[str, Flight] = {}
+        self.under_way: dict[str, Flight] = {}
+        self.heard_by: list[Callable[[str, Flight], None]] = []
+        """Who is told that one has `begun`, has the `head` of its answer, or is `over`."""
 
     def __iter__(self) -> Iterator[Flight]:
-        return iter(tuple(self._flights.values()))
+        return iter(tuple(self.under_way.values()))
+
+    def tell(self, what: str, flight: Flight) -> None:
+        """Tell whoever wants to know of it."""
+        for hear in self.heard_by:
+            hear(what, flight)
 
     def of(self, name: str) -> Flight | None:
         """Find one by its name, also one that is ending."""
-        return self._flights.get(name)
+        return self.under_way.get(name)
 
     def find(self, name: str) -> Flight | None:
         """Find one by its name that nobody has told to end."""
-        flight = self._flights.get(name)
+        flight = self.under_way.get(name)
         return None if flight is None or flight.ending else flight
 
     def cancel(self, name: str) -> bool:
@@ -114,6 +131,17 @@ class Flights:
         """Make the name of the next request."""
         return f"r-{next(self._numbers):x}"
 
-    def open(self, name: str, *, method: str, path: str, client: str | None, model: str) -> Flight:
+    def open(
+        self,
+        name: str,
+        *,
+        method: str,
+        path: str,
+        client: str | None,
+        model: str,
+        trace: Trace | None = None,
+    ) -> Flight:
         """Hold a request as long as the context lasts."""
-        return Flight(self._flights, name, method=method, path=path, client=client, model=model)
+        return Flight(
+            self, name, method=method, path=path, client=client, model=model, trace=trace
+        )

@@ -5,7 +5,7 @@ seen, cancelled and refused like any.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import attrs
 import trio
@@ -26,6 +26,8 @@ class Loads:
 
     engine: Engine
     flights: Flights
+    heard_by: list[Callable[[ModelId, bool], None]] = attrs.field(factory=list)
+    """Who is told of each preload that is over, and whether the model is loaded."""
     _nursery: trio.Nursery = attrs.field(init=False)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -51,8 +53,11 @@ class Loads:
     async def _preload(self, models: tuple[ModelId, ...]) -> None:
         for model in models:
             log.info("preloading %s", model)
-            if await self.load(model) is not None:
+            loaded = await self.load(model) is None
+            if not loaded:
                 log.warning("cannot preload %s", model)
+            for hear in self.heard_by:
+                hear(model, loaded)
 
     async def _load(self, name: str, model: ModelId) -> Refused | None:
         path = f"/api/models/load/{model}"

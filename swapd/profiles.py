@@ -8,7 +8,7 @@ Rule 3: the choice is forgotten when the daemon ends, as in llama-swap.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -30,6 +30,8 @@ class Profiles:
     """The operator's choice among the profiles: one of them, or none as at the start."""
 
     _chosen: str | None = None
+    heard_by: list[Callable[[], None]] = attrs.field(factory=list)
+    """Who is told that another one is on, or none."""
 
     def active(self, settings: Settings) -> Profile | None:
         """Answer with the profile that is on."""
@@ -45,6 +47,10 @@ class Profiles:
             log.info("profile %s is on", name)
         elif name is None and before is not None:
             log.info("profile %s is off", before.id)
+        else:
+            return
+        for hear in self.heard_by:
+            hear()
 
     def pinned(self, name: str, settings: Settings) -> str:
         """Answer with what is served for a name: itself, its pin's target, or "" for nothing."""

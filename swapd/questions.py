@@ -3,7 +3,7 @@
 Rule 1: answers are for people; nothing may be decided by them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 import trio
@@ -15,13 +15,14 @@ from swapd.schedule.standing import ModelStanding, Plan, Standing
 from swapd.turns import Turn
 
 
-@attrs.frozen
+@attrs.define
 class Questions:
     """Answers, as things stand when they are given."""
 
     _scheduler: Scheduler
     _turns: dict[Ticket, Turn]
     _runs: Runs
+    _last_event: float | None = None
 
     def queue(self) -> Iterator[tuple[Standing, Turn]]:
         """Say where every request stands, in the order in which they run, the served first.
@@ -43,6 +44,29 @@ class Questions:
     def model(self, model: ModelId) -> ModelStanding:
         """Say all that the scheduler knows of a model."""
         return self._scheduler.model(model, trio.current_time())
+
+    def noted(self, now: float) -> None:
+        """Note that an event was carried out at this instant."""
+        self._last_event = now
+        self._runs.spent()
+
+    def since_last_event(self) -> float | None:
+        """Say how many seconds ago the scheduler heard something; None before the first."""
+        return None if self._last_event is None else trio.current_time() - self._last_event
+
+    def waiting(self) -> tuple[int, float]:
+        """Count those that wait, and say for how many seconds the oldest of them has."""
+        since = [turn.opened for turn in self._turns.values() if not turn.decided]
+        return len(since), trio.current_time() - min(since) if since else 0.0
+
+    def spent(self) -> tuple[float, float]:
+        """Say how many seconds requests were served in so far, and in how many models moved."""
+        spent = self._runs.spent()
+        return spent.serving, spent.swapping
+
+    def states(self, models: Iterable[ModelId]) -> dict[str, str]:
+        """Say the state of each of these models, as the API calls it."""
+        return {model: self.model(model).state for model in models}
 
     def pid(self, model: ModelId) -> int | None:
         """Say which process, and process group, a model runs in."""

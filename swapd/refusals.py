@@ -59,7 +59,7 @@ ERRORS = (
     Known("model_unloaded", 503, "somebody unloaded the model meanwhile"),
     Known("cancelled", 503, "somebody cancelled the request"),
     Known("shutting_down", 503, "swapd is being stopped"),
-    Known("service_unavailable", 503, "every target of the selector is on its way out"),
+    Known("service_unavailable", 503, "what is asked for is not to be had now; the text says why"),
     Known("upload_failed", 507, "the request's body could not be kept until its turn"),
     Known("peers_in_a_circle", 508, "a peer's model leads back here; peers name each other"),
 )
@@ -159,6 +159,22 @@ def no_target(selector: str) -> Refusal:
 def no_such_request(name: str) -> Refusal:
     """Say that no request under way is called so."""
     return Refusal(404, "not_found", f"inflight request not found: {name}")
+
+
+def no_capture() -> Refusal:
+    """Say that nothing of a request was kept, or is not any more."""
+    return Refusal(404, "not_found", "capture not found")
+
+
+def no_record(why: str) -> Refusal:
+    """Say that finished requests cannot be looked up."""
+    text = f"cannot read the record of requests: {why}; try again, or look at store.path"
+    return Refusal(503, "service_unavailable", text)
+
+
+def no_hardware() -> Refusal:
+    """Say that nobody could find out what this machine is."""
+    return Refusal(503, "service_unavailable", "hardware detection unavailable")
 
 
 def invalid_request(text: str) -> Refusal:

@@ -16,6 +16,7 @@ from swapd.reports import Reports
 from swapd.schedule.events import Event, ModelStopped
 from swapd.schedule.reasons import Cause
 from swapd.turns import LoadedModel
+from swapd.watch.spent import Spent
 from swapd.wire.pool import Pool
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,11 @@ class Running:
     @property
     def model(self) -> ModelId:
         return self.loaded.model.id
+
+    @property
+    def moving(self) -> bool:
+        """Whether it is on its way in or out."""
+        return self.loaded.ready is None or self.unloading.cancel_called
 
     def grant(self) -> LoadedModel:
         """Let one more turn hold it."""
@@ -68,6 +74,15 @@ class Runs:
     nursery: trio.Nursery = attrs.field(init=False)
     """Where they live; set before the first is started."""
     _running: dict[Run, Running] = attrs.field(factory=dict)
+    _spent: Spent = attrs.field(factory=Spent)
+
+    def spent(self) -> Spent:
+        """Say what the time went to until now."""
+        runs = self._running.values()
+        serves = any(run.serving for run in runs)
+        swaps = not serves and any(run.moving for run in runs)
+        self._spent.note(trio.current_time(), serves=serves, swaps=swaps)
+        return self._spent
 
     def __getitem__(self, run: Run) -> Running:
         return self._running[run]

@@ -43,7 +43,13 @@ PATIENCE = 25.0
 MARK = "SWAPD_TEST_MARK"
 
 # What the log puts in front of a message.
-STAMP = re.compile(rb"[-\d]{10} [:\d]{8} [A-Z]+ +")
+STAMP = re.compile(rb"<\d>")
+
+# All there is, a line each.
+LOGGED: Mapping[str, Any] = {"logToStdout": "both"}
+
+# What it says when it listens, wherever.
+LISTENING = re.compile(rb"swapd \d+\.\d+\.\d+ listening on (\S+)")
 
 # One event, and then nothing more until somebody ends it.
 ENDLESS: Mapping[str, Any] = {"stream": True, "chunks": 2, "interval": 1000}
@@ -60,7 +66,7 @@ class Daemon:
     address: str
     """Where it says that it listens."""
     log: Lines
-    """Its messages, without time and level."""
+    """Its messages without their priority, and what models write, each line with its name."""
     mark: str
     trust: Path | None
     config: Path
@@ -69,6 +75,8 @@ class Daemon:
     """What stands there beside the models."""
     headers: Mapping[str, str]
     """With a key, where it wants one."""
+    errors: bytes = b""
+    """What it wrote to standard error, which should be nothing."""
     logged: trio.Event = attrs.field(factory=trio.Event)
     """Set when nobody can write to the log any more."""
     callers: list[Caller] = attrs.field(factory=list)
@@ -246,10 +254,11 @@ async def serving(
     next one there. After `patience` seconds the test has failed.
     """
     config = tmp_path / "swapd.yaml"
-    common = {"logLevel": log, "startPort": free_ports(ports or len(models)), **settings}
+    common = {"startPort": free_ports(ports or len(models)), **LOGGED, "logLevel": log, **settings}
     write_config(config, {**common, "models": dict(models)})
     mark = secrets.token_hex(8)
     command = [sys.executable, "-m", "swapd", "serve", "--config", str(config)]
+    command += ["--log-format", "priority"]
     own = {"PYTHONPATH": str(ROOT), "STATE_DIRECTORY": str(tmp_path / "state"), MARK: mark}
     with trio.fail_after(patience):
         process = await trio.lowlevel.open_process(
@@ -265,41 +274,45 @@ async def serving(
         daemon = Daemon(process, "", Lines(), mark, trust, config, common, headers)
         async with trio.open_nursery() as nursery:
             try:
-                nursery.start_soon(_read_log, daemon)
-                daemon.address = await _announced(process)
+                nursery.start_soon(_read_errors, daemon)
+                daemon.address = await nursery.start(_read_log, daemon)
                 yield daemon
                 for caller in daemon.callers:
                     await caller.leave()
                 if process.returncode is None:
                     await daemon.end(signal.SIGTERM)
                 assert daemon.left() == []
-                assert b"Traceback" not in daemon.log.data
+                assert b"Traceback" not in daemon.log.data + daemon.errors
             finally:
                 with trio.move_on_after(5, shield=True):  # a killed daemon's warden takes 2 s
                     await _kill(daemon)
 
 
-async def _announced(process: trio.Process) -> str:
-    assert process.stdout is not None
-    line = b""
-    while not line.endswith(b"\n"):
-        piece = await process.stdout.receive_some()
-        assert piece, "it ended before it listened"
-        line += piece
-    found = re.fullmatch(r"swapd \d+\.\d+\.\d+ listening on (\S+)\n", line.decode())
-    assert found, line
-    return found[1]
-
-
-async def _read_log(daemon: Daemon) -> None:
-    assert daemon.process.stderr is not None
-    rest = b""
-    async for piece in daemon.process.stderr:
+async def _read_log(
+    daemon: Daemon, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Read the log to its end; started when it says where it listens."""
+    assert daemon.process.stdout is not None
+    rest, listens = b"", False
+    async for piece in daemon.process.stdout:
         sys.stderr.write(piece.decode(errors="replace"))  # shown by pytest if the test fails
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
-            daemon.log.write(STAMP.sub(b"", line, count=1) + b"\n")
+            message = STAMP.sub(b"", line, count=1)
+            if not listens and (found := LISTENING.fullmatch(message)):
+                listens = True
+                task_status.started(found[1].decode())
+            daemon.log.write(message + b"\n")
+    assert listens, "it ended before it listened"
     daemon.logged.set()
+
+
+async def _read_errors(daemon: Daemon) -> None:
+    """Read what is said to nobody but who started it."""
+    assert daemon.process.stderr is not None
+    async for piece in daemon.process.stderr:
+        sys.stderr.write(piece.decode(errors="replace"))
+        daemon.errors += piece
 
 
 async def _kill(daemon: Daemon) -> None:

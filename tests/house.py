@@ -7,11 +7,11 @@ Only what lies outside is pretended: processes, the models' servers, sockets and
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import h11
@@ -28,15 +28,21 @@ from swapd.front.serve import Front
 from swapd.ids import ModelId
 from swapd.loads import Loads
 from swapd.manage.app import make_app
+from swapd.manage.live import Live
 from swapd.profiles import Profiles
 from swapd.proxy.peers import Peers
 from swapd.proxy.relay import Relay
 from swapd.reload import Read, Reloader
 from swapd.schedule.choose import choose
+from swapd.watch.logs import Logs
+from swapd.watch.watching import Watching
+from swapd.watchers import open_recorder, watch_over
 from swapd.wire.line import shut
 from swapd.wire.pool import Pool
 from tests import stories
 from tests.fakes import FakeModels, FakeUpstream
+
+T = TypeVar("T")
 
 
 @attrs.define
@@ -150,6 +156,8 @@ class House:
     """What `post` and `get` send with every request, such as a key."""
     read_ahead: list[ModelId]
     """Whose files were asked for ahead of a load, in order."""
+    watching: Watching
+    live: Live
 
     def call(self, *, stalling: bool = False) -> Caller:
         """Connect a client; a stalling one blocks the other side until it reads."""
@@ -195,6 +203,12 @@ class House:
         return " ".join(self.models.loads)
 
 
+async def at_once(work: Callable[[], T]) -> T:
+    """Do what a thread would do."""
+    await trio.lowlevel.checkpoint()
+    return work()
+
+
 @asynccontextmanager
 async def open_house(
     *models: str,
@@ -216,6 +230,7 @@ async def open_house(
             return Pool(model.origin, connect=upstream.connect)
 
         read_ahead: list[ModelId] = []
+        logs = Logs(chosen.log_to_stdout)
         engine = Engine(
             chosen,
             choose(chosen),
@@ -226,13 +241,27 @@ async def open_house(
         reloader = Reloader(Loaded(chosen), read=read, adopt=engine.adopt, running=engine.running)
         flights, profiles = Flights(), Profiles()
         loads = Loads(engine, flights)
-        manage = make_app(engine, reloader, profiles=profiles, flights=flights, loads=loads)
+        recorder = open_recorder(chosen, in_thread=at_once)
+        watching = watch_over(engine, logs, recorder)
+        live = Live(engine, flights, profiles, logs, recorder, loads)
+        manage = make_app(
+            *(engine, reloader),
+            profiles=profiles,
+            flights=flights,
+            loads=loads,
+            watching=watching,
+            live=live,
+        )
         relay = Relay(engine, flights, Peers(partial(Pool, connect=upstream.connect)))
-        front = Front(make_gateway(relay, profiles, manage, max_body=max_body))
+        front = Front(make_gateway(relay, profiles, manage, watching, max_body=max_body))
         await nursery.start(engine.run)
         await nursery.start(reloader.run)
         await nursery.start(loads.run)
+        await nursery.start(recorder.run)
+        await nursery.start(live.run)
         yield House(
-            *(engine, reloader, front, fakes, upstream, flights, nursery, headers, read_ahead)
+            *(engine, reloader, front, fakes, upstream, flights, nursery, headers, read_ahead),
+            *(watching, live),
         )
+        recorder.close()
         nursery.cancel_scope.cancel()

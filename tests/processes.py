@@ -79,6 +79,9 @@ class Lines:
         """Answer with the last lines."""
         return tuple(self.data.decode().splitlines()[-count:])
 
+    def end(self) -> None:
+        """Know that there will be no more; nothing waits for that."""
+
     async def find(self, start: str) -> str:
         """Wait for a line that starts so, and answer with the rest of it."""
         while True:

@@ -15,6 +15,7 @@ import pytest
 
 from swapd import __version__
 from swapd.cli import main, state_folder
+from swapd.terminal.commands import NAMES
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,6 +80,13 @@ def test_help_goes_to_stdout_and_is_no_failure(argv, capsys):
     out, err = capsys.readouterr()
     assert out.startswith("usage: swapd")
     assert err == ""
+
+
+def test_help_names_the_commands_that_ask_a_daemon(capsys):
+    """They are programs of their own; but there is one list of what can be typed."""
+    assert exit_code("--help") == 0
+    listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()}
+    assert listed >= {"serve", "check", "schema", "version", *NAMES}
 
 
 def test_a_good_configuration_is_said_to_be_fine(good, capsys):
@@ -294,6 +302,9 @@ def test_state_is_kept_where_the_environment_has_room_for_it(environment, folder
         (("serve", "--config", "x", "--listen", "unix:"), "unix: needs a path"),
         (("serve", "--config", "x", "--max-body", "0"), "whole number above 0"),
         (("serve", "--config", "x", "--max-body", "1k"), "whole number above 0"),
+        (("serve", "--config", "x", "--log-format", "xml"), "xml"),
+        (("status", "x"), "x"),
+        (("load",), "MODEL"),
         (("serve", "--config", "x", "--tls-cert-file", "c"), "go together"),
         (("serve", "--config", "x", "--tls-key-file", "k"), "go together"),
     ],

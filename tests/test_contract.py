@@ -25,11 +25,25 @@ KEY = "sk-right"
 NAMES = ["a", "org/a", "ghost"]
 BELOW = ["a", "a/health", "ghost/x"]
 
+# What stands in paths and is no name of a model.
+SPECIAL = {"path": BELOW, "number": ["1", "999"]}
+
 PROFILES = ["night", "day", None]
 
-# What cannot be said in a description: that below a model any method goes, also one that nobody
-# has thought of; and that a field of a form may be called what all readers read alike.
+# What cannot be said in a description: that an answer has no end; that below a model any method
+# goes, also one that nobody has thought of; that a field of a form may be called what all readers
+# read alike; and that one number must not be above another. And where llama-swap takes whatever it
+# does not understand for nothing, so do we.
 OFF = """
+[[operations]]
+include-path-regex = "^/(logs/stream|api/events)"
+enabled = false
+
+[[operations]]
+include-path-regex = "^/api/(metrics|performance)"
+checks.positive_data_acceptance.enabled = false
+checks.negative_data_rejection.enabled = false
+
 [[operations]]
 include-path-regex = "^/(upstream|comfyui)/"
 checks.unsupported_method.enabled = false
@@ -74,9 +88,10 @@ def tell_names(description: Mapping[str, Any]) -> None:
     for operations in description["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
-                if parameter["in"] == "path" or parameter["name"] == "model":
-                    below = parameter["name"] == "path"
-                    parameter["schema"]["enum"] = BELOW if below else NAMES
+                if parameter["schema"].get("type") == "array":
+                    parameter["schema"]["items"] = {"enum": NAMES}
+                elif parameter["in"] == "path" or parameter["name"] == "model":
+                    parameter["schema"] = {"enum": SPECIAL.get(parameter["name"], NAMES)}
             for content in operation.get("requestBody", {}).get("content", {}).values():
                 for name, schema in content["schema"]["properties"].items():
                     schema["enum"] = {"model": NAMES, "name": PROFILES}[name]

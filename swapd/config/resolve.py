@@ -21,7 +21,6 @@ from swapd.config.written import (
     WrittenOnStartup,
     WrittenPerformance,
     WrittenSettings,
-    WrittenStore,
     WrittenUi,
     WrittenUpstream,
 )
@@ -58,7 +57,7 @@ def resolve(draft: Draft) -> WrittenSettings:
         log_time_format=_known(written.log_time_format, TIME_FORMATS, otherwise=""),
         metrics_max_in_memory=max(written.metrics_max_in_memory, 0) or REMEMBERED,
         capture_buffer=max(written.capture_buffer, 0),
-        store=written.store and WrittenStore(written.store.path.strip()),
+        store=written.store and attrs.evolve(written.store, path=written.store.path.strip()),
         ui=WrittenUi(WrittenActivity(_headers(written.ui.activity.session_id))),
         performance=_performance(written.performance),
         upstream=WrittenUpstream(written.upstream.ignore_paths or DEFAULT),

@@ -237,10 +237,16 @@ class Settings:
     log_level: LogLevel = LogLevel.INFO
     log_time_format: str = ""
     log_to_stdout: LogTarget = LogTarget.PROXY
+    record_activity: bool = True
     metrics_max_in_memory: int = 1000
     capture_buffer: int = 5
     """Megabytes; 0 for none."""
     store_path: str | None = None
+    """The file of the record of requests; None for memory."""
+    store_rows: int = 1_000_000
+    """How many requests it keeps; 0 for all."""
+    store_days: int = 0
+    """For how long, in days; 0 for ever."""
     session_headers: tuple[str, ...] = ()
     performance: Performance = Performance()
 

@@ -40,7 +40,7 @@ PROTECTED = frozenset(("model",))
 
 def settle(written: WrittenSettings) -> Settings:
     """Make settings of a configuration that `resolve` has been through."""
-    scheduler = written.routing.scheduler
+    scheduler, store = written.routing.scheduler, written.store
     return Settings(
         models={ModelId(own): _model(own, one, written) for own, one in written.models.items()},
         peers={own: _peer(own, peer) for own, peer in written.peers.items()},
@@ -67,8 +67,11 @@ def settle(written: WrittenSettings) -> Settings:
         log_time_format=written.log_time_format,
         log_to_stdout=written.log_to_stdout,
         metrics_max_in_memory=written.metrics_max_in_memory,
+        record_activity=written.record_activity,
         capture_buffer=written.capture_buffer,
-        store_path=None if written.store is None else written.store.path,
+        store_path=None if store is None else store.path,
+        store_rows=0 if store is None else store.max_rows,
+        store_days=0 if store is None else store.max_days,
         session_headers=written.ui.activity.session_id,
         performance=Performance(written.performance.disabled, written.performance.every.seconds),
     )

@@ -30,6 +30,8 @@ class WrittenStore:
     """`store`."""
 
     path: str = key("", "An SQLite file for the record of requests.", required=True)
+    max_rows: int = key(1_000_000, "The newest requests that the file keeps; 0 for all.", least=0)
+    max_days: int = key(0, "For how many days the file keeps a request; 0 for ever.", least=0)
 
 
 @attrs.frozen
@@ -145,6 +147,9 @@ class WrittenSettings:
     log_to_stdout: LogTarget = key(LogTarget.PROXY, "Whose lines go to standard output.")
     log_requests: bool = key(False, "Without effect, as in llama-swap.")
     metrics_max_in_memory: int = key(1000, "Requests remembered without a store.")
+    record_activity: bool = key(
+        True, "Whether finished requests are recorded: tokens, times, and what captures keep."
+    )
     capture_buffer: int = key(5, "Megabytes of captured requests and answers; 0 for none.")
     store: WrittenStore | None = key(None, "Where the record of requests outlives a restart.")
     ui: WrittenUi = key(WrittenUi(), "What the web pages show.")

@@ -5,6 +5,8 @@
 3. everything else goes to the control plane.
 """
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -18,8 +20,10 @@ from swapd.proxy.passthrough import Passthrough
 from swapd.proxy.paths import COMFYUI, UPSTREAM
 from swapd.proxy.plane import Plane
 from swapd.proxy.relay import Relay
+from swapd.proxy.scope import traced
 from swapd.proxy.selectors import Selectors
 from swapd.routes import find
+from swapd.watch.watching import Watching
 
 _UPSTREAM = UPSTREAM.encode()
 _COMFYUI = COMFYUI.encode()
@@ -32,6 +36,7 @@ class Gateway:
     plane: Plane
     passthrough: Passthrough
     manage: ASGIFramework
+    watching: Watching
 
     async def __call__(
         self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -41,7 +46,7 @@ class Gateway:
             scope = _in_origin_form(scope)
         raw = scope["raw_path"]
         if scope["method"] == "OPTIONS":
-            await _allow(scope, send)  # 1
+            await self._watched(scope, send, partial(_allow, scope))  # 1
         elif (route := find(scope["path"])) and b"%2f" not in raw.lower():
             await self.plane(scope, receive, send, route)  # 2
         elif raw.startswith(_UPSTREAM):
@@ -49,19 +54,39 @@ class Gateway:
         elif raw == _COMFYUI or raw.startswith(_COMFYUI + b"/"):
             await self.passthrough.comfyui(scope, receive, send)  # 2
         else:
-            await self.manage(_for_werkzeug(scope), receive, _with_last_send_shielded(send))  # 3
+            manage = partial(self.manage, _for_werkzeug(scope), receive)
+            await self._watched(scope, _with_last_send_shielded(send), manage)  # 3
+
+    async def _watched(
+        self, scope: Any, send: Any, answer: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        """Have a request answered that no model is concerned with, and tell who watches."""
+        trace = traced(scope)
+
+        async def heard(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                trace.status = message["status"]
+            elif message["type"] == "http.response.body":
+                trace.bytes += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await answer(heard)
+        finally:
+            self.watching.over(trace)
 
 
 def make_gateway(
-    relay: Relay, profiles: Profiles, manage: ASGIFramework, *, max_body: int
+    relay: Relay, profiles: Profiles, manage: ASGIFramework, watching: Watching, *, max_body: int
 ) -> Gateway:
     """Put both planes behind one door; `max_body` is in bytes."""
-    door = Door(relay.engine, relay.flights)
+    door = Door(relay.engine, relay.flights, watching)
     selectors = Selectors(relay.engine.phase)
     return Gateway(
         Plane(door, relay, profiles, selectors, max_body),
         Passthrough(door, relay, profiles, max_body),
         manage,
+        watching,
     )
 
 

@@ -20,8 +20,15 @@ from swapd.engine import Engine
 from swapd.flights import Flights
 from swapd.loads import Loads
 from swapd.manage import (
+    activity,
+    captures,
     config,
     decisions,
+    events,
+    health,
+    logs,
+    machine,
+    metrics,
     models,
     openapi,
     pages,
@@ -31,10 +38,12 @@ from swapd.manage import (
     unload,
 )
 from swapd.manage import profiles as profile_pages
+from swapd.manage.live import Live
 from swapd.manage.replies import as_json, refused
 from swapd.manage.told import Told, is_open, tells
 from swapd.profiles import Profiles
 from swapd.reload import Reloader
+from swapd.watch.watching import Watching
 
 # Nothing here takes a large body.
 LARGEST_BODY = 1024 * 1024
@@ -48,7 +57,14 @@ class _Id(BaseConverter):
 
 
 def make_app(
-    engine: Engine, reloader: Reloader, *, profiles: Profiles, flights: Flights, loads: Loads
+    engine: Engine,
+    reloader: Reloader,
+    *,
+    profiles: Profiles,
+    flights: Flights,
+    loads: Loads,
+    watching: Watching,
+    live: Live,
 ) -> Any:
     """Make the ASGI app that answers everything that is not a model's own route."""
     # Without a folder of files, which would be a route of its own.
@@ -65,13 +81,20 @@ def make_app(
     app.url_map.converters["id"] = _Id
     app.register_blueprint(pages.blueprint())
     app.register_blueprint(models.blueprint(engine, profiles, reloader=reloader))
-    app.register_blueprint(standings.blueprint(engine, reloader))
+    app.register_blueprint(standings.blueprint(engine, reloader, watching.gpus))
     app.register_blueprint(unload.blueprint(engine))
     app.register_blueprint(profile_pages.blueprint(engine, profiles))
     app.register_blueprint(requests.blueprint(engine, flights, loads))
     app.register_blueprint(queue.blueprint(engine, flights))
     app.register_blueprint(decisions.blueprint(engine.decisions))
     app.register_blueprint(config.blueprint(reloader))
+    app.register_blueprint(health.blueprint(engine, watching.recorder))
+    app.register_blueprint(logs.blueprint(engine, watching.logs))
+    app.register_blueprint(activity.blueprint(watching.recorder))
+    app.register_blueprint(captures.blueprint(watching.recorder))
+    app.register_blueprint(events.blueprint(live))
+    app.register_blueprint(machine.blueprint(watching.machine, watching.hardware))
+    app.register_blueprint(metrics.blueprint(watching.numbers, watching.machine))
 
     @app.get("/openapi.json")
     @tells(Told())

@@ -149,14 +149,14 @@ def _record(entry: _Entry, now: int) -> Record:
         "owned_by": "swapd",
         "name": entry.name,
         "description": entry.description,
-        **_capabilities(entry.can),
+        **capabilities(entry.can),
         "meta": {"llamaswap": {**kept, **entry.ours}, **({"n_ctx": context} if context else {})},
         "status": {"value": entry.status},
     }
     return {field: value for field, value in record.items() if value}
 
 
-def _capabilities(can: Capabilities) -> Record:
+def capabilities(can: Capabilities) -> Record:
     inputs = [one.value for one in can.inputs]
     outputs = [one.value for one in can.outputs]
     architecture: Record = {

@@ -1,6 +1,9 @@
 """Where each model stands: its process, its memory, what it takes, and how it failed last."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import attrs
@@ -24,21 +27,29 @@ from swapd.reload import Reloader
 from swapd.schedule.facts import FailureFacts
 from swapd.schedule.phase import Phase
 from swapd.schedule.standing import ModelStanding
+from swapd.watch.gpus import Gpus
+from swapd.watch.looking import CannotLook
 
-HEADINGS = ("ID", "STATE", "PID", "SINCE", "REQUESTS", "LOAD", "SERVICE", "MEMORY", "FAILURE")
+HEADINGS = (
+    *("ID", "STATE", "PID", "SINCE", "REQUESTS", "LOAD", "SERVICE", "MEMORY", "GPU", "FAILURE"),
+)
 
 # What may stand before a model's id in other paths; those take no GET.
 ORDERS = ("load", "unload", "reset")
 
+# How long drivers may take to say whose memory is whose, in seconds.
+LONGEST_LOOK = 5.0
+
 Record = dict[str, Any]
 
 
-def blueprint(engine: Engine, reloader: Reloader) -> Blueprint:
+def blueprint(engine: Engine, reloader: Reloader, gpus: Gpus) -> Blueprint:
     """Make the pages."""
     pages = Blueprint("standings", __name__)
 
     async def records(models: Sequence[ModelId]) -> list[Record]:
-        occupied = await _occupied({engine.ask.pid(model) for model in models})
+        groups = {pid for model in models if (pid := engine.ask.pid(model)) is not None}
+        occupied = await _occupied(groups, gpus)
         instants, running = Instants.now(), engine.running()
         seen = (_Seen.of(engine, reloader, model, running.get(model)) for model in models)
         return [_record(each, occupied, instants) for each in seen]
@@ -93,30 +104,53 @@ class _Seen:
         )
 
 
-async def _occupied(pids: Iterable[int | None]) -> dict[int, int]:
-    """Count the memory of these process groups; what cannot be looked at is not there."""
-    wanted = [pid for pid in pids if pid is not None]
-    # In a thread: /proc is gone through for each, a few milliseconds on a busy machine.
-    return await trio.to_thread.run_sync(_residents, wanted) if wanted else {}
+@attrs.frozen
+class _Occupied:
+    """The memory of one process group, in bytes; None for what cannot be looked at."""
+
+    rss: int | None = None
+    gpu: int | None = None
 
 
-def _residents(pids: Iterable[int]) -> dict[int, int]:
+async def _occupied(groups: Iterable[int], gpus: Gpus) -> dict[int, _Occupied]:
+    """Count the memory of process groups."""
+    if not groups:
+        return {}
+    # In a thread: /proc is gone through for each, a few milliseconds on a busy machine; and a
+    # driver may hang, which then costs this page its figures and nobody anything else.
+    with trio.move_on_after(LONGEST_LOOK):
+        look = partial(_look, groups, gpus)
+        return await trio.to_thread.run_sync(look, abandon_on_cancel=True)
+    return {}
+
+
+def _look(groups: Iterable[int], gpus: Gpus) -> dict[int, _Occupied]:
     try:
-        return {pid: resident(pid) for pid in pids}
+        members = {group: resident(group) for group in groups}
     except OSError:
         return {}
+    on_gpus: dict[int, int] | None = None
+    if gpus.found:
+        with suppress(CannotLook):
+            on_gpus = gpus.by_pid([*chain.from_iterable(members.values())])
+    return {
+        group: _Occupied(
+            sum(sizes.values()),
+            None if on_gpus is None else sum(on_gpus.get(pid, 0) for pid in sizes),
+        )
+        for group, sizes in members.items()
+    }
 
 
 def _state(standing: ModelStanding, *, stopping: bool) -> str:
-    if standing.failed:
-        return Phase.FAILED.value
-    if stopping and standing.phase is Phase.STOPPED:
+    if stopping and standing.phase is Phase.STOPPED and not standing.failed:
         return "shutdown"
-    return standing.phase.value
+    return standing.state
 
 
-def _record(seen: _Seen, occupied: dict[int, int], instants: Instants) -> Record:
+def _record(seen: _Seen, occupied: dict[int, _Occupied], instants: Instants) -> Record:
     standing = seen.standing
+    memory = _Occupied() if seen.pid is None else occupied.get(seen.pid, _Occupied())
     return {
         "id": seen.model,
         "state": seen.state,
@@ -127,8 +161,8 @@ def _record(seen: _Seen, occupied: dict[int, int], instants: Instants) -> Record
         "idle_unload_at": instants.date(standing.idle_at),
         "load_s": seconds(standing.load),
         "service_s": seconds(standing.service),
-        "rss_bytes": None if seen.pid is None else occupied.get(seen.pid),
-        "gpu_bytes": None,
+        "rss_bytes": memory.rss,
+        "gpu_bytes": memory.gpu,
         "failure": _failure(standing.failure, seen.secrets, instants),
     }
 
@@ -150,10 +184,14 @@ def _failure(failure: FailureFacts | None, secrets: Secrets, instants: Instants)
 
 def _row(record: Record) -> Sequence[str]:
     pid, since, failure = record["pid"], record["since"], record["failure"]
-    memory = record["rss_bytes"]
     return (
         *(record["id"], record["state"], "-" if pid is None else str(pid), since or "-"),
         *(str(record["requests"]), ago(record["load_s"]), ago(record["service_s"])),
-        "-" if memory is None else f"{memory / 2**20:.0f} MiB",
+        _size(record["rss_bytes"]),
+        _size(record["gpu_bytes"]),
         "-" if failure is None else f"{failure['text']}, {failure['at']}",
     )
+
+
+def _size(count: int | None) -> str:
+    return "-" if count is None else f"{count / 2**20:.0f} MiB"

@@ -95,12 +95,12 @@ class Group:
                     pass
 
 
-def resident(group: int) -> int:
-    """Count the bytes of memory that the living processes of a group occupy; 0 without any.
+def resident(group: int) -> dict[int, int]:
+    """Count the bytes of memory that each living process of a group occupies.
 
     What several of them share is counted for each. Raises OSError if /proc cannot be looked at.
     """
-    return sum(pages for _, pages in _look_through(group)) * PAGE
+    return {pid: pages * PAGE for pid, pages in _look_through(group)}
 
 
 def _living_in(group: int) -> list[int]:

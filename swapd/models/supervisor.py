@@ -36,6 +36,9 @@ class Output(Protocol):
     def last_lines(self, count: int) -> tuple[str, ...]:
         """Answer with the last lines, oldest first."""
 
+    def end(self) -> None:
+        """Know that there will be no more."""
+
 
 @attrs.define
 class Grace:
@@ -118,6 +121,8 @@ class Supervisor:
                 life.broke(attrs.evolve(cause, last_lines=output.last_lines(LAST_LINES)))
         except CannotStart as problem:
             life.broke(Cause(str(problem)))
+        finally:
+            output.end()
 
     def _command(self, model: Model, life: Life) -> Command:
         env = dict(os.environ)

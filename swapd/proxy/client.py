@@ -16,12 +16,16 @@ from swapd.envelope import Reader, Refusal
 from swapd.proxy import events
 from swapd.proxy.body import Receive, discard_body
 from swapd.proxy.scope import Scope
+from swapd.watch.trace import Trace
 from swapd.wire.exchange import Answer
 from swapd.wire.headers import Header, first, for_client, is_event_stream
 
 log = logging.getLogger(__name__)
 
 Send = Callable[[Any], Awaitable[None]]
+Hear = Callable[[bytes], None]
+Listen = Callable[[Trace], Hear]
+"""Asked, when the head of a model's answer is there, who hears the body."""
 Headers = list[Header]
 
 # What the name of a request is sent in; a peer that is a swapd, too, has names of its own.
@@ -77,11 +81,23 @@ class Client(Protocol):
 class ToClient:
     """One request's way back."""
 
-    def __init__(self, scope: Scope, send: Send, *, name: str, reader: Reader) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        send: Send,
+        *,
+        trace: Trace,
+        reader: Reader,
+        listen: Listen,
+    ) -> None:
         self.client: Client = scope["state"]["client"]
-        self.name = name
+        self.trace = trace
         self.reader = reader
-        self._named = (NAME, name.encode())
+        self.headed: Callable[[], None] | None = None
+        """Told when the client has a status."""
+        self._listen = listen
+        self._hear: Hear = _nobody
+        self._named = (NAME, trace.name.encode())
         self.begun = False
         """Whether we have begun a stream of events ourselves."""
         self._tunnelled = False
@@ -92,6 +108,11 @@ class ToClient:
         self._last = b""
         """What is left of it to be sent together with its end."""
 
+    @property
+    def name(self) -> str:
+        """What the request is called."""
+        return self.trace.name
+
     async def pass_on(self, upstream: Answer, *, timing: bytes) -> None:
         """Send the model's answer as it comes, all but its end."""
         if self.begun:
@@ -100,15 +121,18 @@ class ToClient:
         self._upstream = upstream
         self.client.hold()
         await self._start(upstream.status, [*self._headers(upstream), (b"Server-Timing", timing)])
+        self._hear = self._listen(self.trace)
         piece = await upstream.read() if upstream.at_hand else b""
         if upstream.complete and not upstream.at_hand:
+            self.trace.first = trio.current_time()
             self._last = piece  # The end goes with it, when the turn has been given back.
             return
         if piece:
+            self.trace.first = trio.current_time()
             await self._body(piece)
+            self._hear(piece)
         await self.client.release()
-        while piece := await upstream.read():
-            await self._body(piece)
+        await self._pass_on_pieces(upstream)
 
     async def begin(self) -> None:
         """Begin a stream of events: the model's answer will have to be one."""
@@ -130,11 +154,15 @@ class ToClient:
 
     async def finish(self) -> None:
         """End the answer as complete."""
-        if not self._tunnelled:
-            await self._end(self._last)
+        if self._tunnelled:
+            self.trace.whole = True
+            return
+        await self._end(self._last)
+        self._hear(self._last)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Say no: as an answer if none has begun, else so that nobody takes it for complete."""
+        self._refused(refusal)
         if self._tunnelled:
             return
         if self._upstream is None:
@@ -153,6 +181,7 @@ class ToClient:
 
     async def refuse_unread(self, refusal: Refusal, receive: Receive) -> None:
         """Say no to a body that is still on its way."""
+        self._refused(refusal)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(discard_body, receive)
             await self._say(*self._written(refusal))
@@ -167,14 +196,24 @@ class ToClient:
         await self._say(status, headers, body)
         await self._end()
 
+    def _refused(self, refusal: Refusal) -> None:
+        self.trace.refused, self.trace.said = refusal.code, refusal.message
+
+    async def _pass_on_pieces(self, upstream: Answer) -> None:
+        while piece := await upstream.read():
+            if self.trace.first is None:
+                self.trace.first = trio.current_time()
+            await self._body(piece)
+            self._hear(piece)
+
     async def _go_on_with(self, upstream: Answer) -> None:
         fine = upstream.status < 300
         if _compressed(upstream):
             await self._unusable(upstream, "compressed, though it was asked not to be")
         elif fine and is_event_stream(upstream.headers):
             self._upstream = upstream
-            while piece := await upstream.read():
-                await self._body(piece)
+            self._hear = self._listen(self.trace)
+            await self._pass_on_pieces(upstream)
         else:
             limit = LARGEST_EVENT if fine else LARGEST_ERROR
             body = bytearray()
@@ -208,14 +247,24 @@ class ToClient:
         await self._body(body)
 
     async def _start(self, status: int, headers: Headers) -> None:
+        self.trace.status, self.trace.response_headers = status, headers
+        if self.headed is not None:
+            self.headed()
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _body(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self.trace.bytes += len(data)
 
     async def _end(self, last: bytes = b"") -> None:
         await self._send({"type": "http.response.body", "body": last, "more_body": False})
         await self.client.release()
+        self.trace.bytes += len(last)
+        self.trace.whole = True
+
+
+def _nobody(piece: bytes) -> None:
+    """Hear nothing."""
 
 
 def _takes_events(upstream: Answer) -> bool:

@@ -2,6 +2,7 @@
 
 Rule 1: without a key nothing is read and nothing found out.
 Rule 2: whoever is refused gets to read why, also while they are still sending.
+Rule 3: of every request there is a trace, and whoever watches is told when it is over.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,8 @@ from swapd.envelope import Reader
 from swapd.flights import Flights
 from swapd.proxy.body import BadUpload, ClientGone, Receive, Unusable
 from swapd.proxy.client import Send, ToClient
-from swapd.proxy.scope import Scope, header
+from swapd.proxy.scope import Scope, header, traced
+from swapd.watch.watching import Watching
 
 
 @attrs.frozen
@@ -24,6 +26,7 @@ class Door:
 
     engine: Engine
     flights: Flights
+    watching: Watching
 
     async def __call__(
         self,
@@ -42,7 +45,21 @@ class Door:
         """
         accept = (header(scope, b"accept") or b"").decode("latin-1")
         reader = Reader(accept, anthropic)
-        answer = ToClient(scope, send, name=self.flights.next_id(), reader=reader)
+        trace = traced(scope, self.flights.next_id())
+        answer = ToClient(scope, send, trace=trace, reader=reader, listen=self.watching.listen)
+        try:
+            await self._let_in(scope, receive, answer, serve, methods)
+        finally:
+            self.watching.over(trace)
+
+    async def _let_in(
+        self,
+        scope: Scope,
+        receive: Receive,
+        answer: ToClient,
+        serve: Callable[[ToClient], Awaitable[None]],
+        methods: tuple[str, ...],
+    ) -> None:
         if methods and scope["method"] not in methods:
             no = refusals.method_not_allowed(scope["method"], ", ".join(methods))
             return await answer.refuse_unread(no, receive)

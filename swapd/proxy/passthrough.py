@@ -26,6 +26,8 @@ from swapd.proxy.outgoing import Outgoing
 from swapd.proxy.relay import Relay
 from swapd.proxy.scope import Scope
 from swapd.proxy.spool import Body, close
+from swapd.routes import Route
+from swapd.watch.trace import Trace
 
 # The patterns of a configuration are compiled once.
 _ignored = lru_cache(maxsize=2)(any_of)
@@ -74,6 +76,8 @@ class Passthrough:
         found = paths.find(settings.names, raw)
         if found is None:
             raise Unusable(refusals.no_model_in_path(paths.text_of(raw)))
+        route = routes.find(found.path)
+        _note(answer.trace, found, route)
         if not found.rest:
             base = paths.UPSTREAM.encode() + paths.escaped(found.name)
             return await _redirect(scope, answer, base + b"/")
@@ -92,7 +96,8 @@ class Passthrough:
         if _ignored(settings.ignore_paths)(found.path):
             unless = "path matches upstream.ignorePaths"
         events = False
-        if route := routes.find(found.path):
+        if route is not None:
+            answer.trace.request_body = asked.body if isinstance(asked.body, bytes) else None
             answer.reader = attrs.evolve(answer.reader, anthropic=route.anthropic)
             events = route.events and asked.stream
         outgoing = self._outgoing(scope, found.rest, asked.body, answer)
@@ -105,6 +110,7 @@ class Passthrough:
         model = self.relay.engine.settings.models.get(ModelId(COMFYUI))
         if model is None:
             raise Unusable(refusals.no_comfyui(COMFYUI))
+        answer.trace.model, answer.trace.known = model.id, True
         unless = "" if rest == b"/" else "only /comfyui/ can start it"
         outgoing = self._outgoing(scope, rest, asked.body, answer)
         return await self._serve(model, outgoing, answer, events=False, only_loaded=unless)
@@ -113,6 +119,7 @@ class Passthrough:
         self, model: Model, outgoing: Outgoing, answer: ToClient, *, events: bool, only_loaded: str
     ) -> None:
         if outgoing.upgrade and model.ignore_websockets:
+            answer.trace.shown = False
             await self.relay.past_the_queue(model, outgoing, answer)
         else:
             await self.relay.to_model(
@@ -121,6 +128,15 @@ class Passthrough:
 
     def _outgoing(self, scope: Scope, path: bytes, body: Body, answer: ToClient) -> Outgoing:
         return Outgoing(scope, path, scope["query_string"], body, upgrade=answer.client.upgrade)
+
+
+def _note(trace: Trace, found: paths.Found[ModelId | PeerModel], route: Route | None) -> None:
+    """Write down what is asked of whom; only inference is shown and recorded, as in llama-swap."""
+    peer = isinstance(found.target, PeerModel)
+    trace.model, trace.known = found.name if peer else str(found.target), True
+    trace.route = found.path
+    trace.recorded = route is not None and trace.method == "POST"
+    trace.shown = route is not None and trace.method in route.methods
 
 
 async def _redirect(scope: Scope, answer: ToClient, path: bytes) -> None:

@@ -51,6 +51,8 @@ class Plane:
             name = self._name(asked, settings)
             websocket = bool(answer.client.upgrade)
             with self.selectors.chosen(name, settings, websocket=websocket) as target:  # 2
+                if target != name:
+                    answer.trace.metadata["selector"] = name
                 await self._send(scope, route, answer, asked=asked, name=target, settings=settings)
         except NoTarget as none:
             raise Unusable(refusals.no_target(name)) from none
@@ -75,7 +77,9 @@ class Plane:
         name: str,
         settings: Settings,
     ) -> None:
-        target = settings.names.target(name)
+        trace, target = answer.trace, settings.names.target(name)
+        trace.model, trace.route, trace.known = name, route.forwarded, target is not None
+        trace.recorded, trace.shown = scope["method"] == "POST", True
         if target is None:
             raise Unusable(refusals.unknown_model(name))  # 1
         if isinstance(target, PeerModel):
@@ -83,6 +87,7 @@ class Plane:
             changes, called = peer.filters, target.model
         else:
             model = settings.models[target]
+            trace.model = model.id
             changes, called = model.filters, _called(model, asked, name)
         body, query = await _rewritten(asked, changes, name=name, called=called)
         try:
@@ -94,9 +99,11 @@ class Plane:
                 upgrade=answer.client.upgrade,
                 content_type=asked.content_type,
             )
+            trace.request_body = body if isinstance(body, bytes) else None
             if isinstance(target, PeerModel):
                 await self.relay.to_peer(peer, target, outgoing, answer)  # 4
             elif outgoing.upgrade and model.ignore_websockets:
+                trace.shown = False
                 await self.relay.past_the_queue(model, outgoing, answer)  # 3
             else:
                 events = asked.stream and route.events

@@ -33,6 +33,7 @@ from swapd.proxy.peers import Peers
 from swapd.proxy.sockets import splice
 from swapd.schedule.reasons import NotLoaded, ShuttingDown
 from swapd.turns import Refused, Turn
+from swapd.watch.trace import Trace
 from swapd.wire.exchange import (
     Answer,
     Request,
@@ -87,8 +88,18 @@ class Relay:
                     if not await turn.again():
                         raise
                     await _attempt(turn, model, outgoing, answer, waiting)
+                finally:
+                    self._note(answer.trace, turn)
 
         await self._serve(model.id, outgoing, answer, in_turn, only_loaded=only_loaded)
+
+    def _note(self, trace: Trace, turn: Turn) -> None:
+        """Write down what only a request with a turn has."""
+        if trace.sent is None:
+            trace.queued = trio.current_time() - turn.opened
+        else:
+            priority = self.engine.settings.fifo.priority.get(turn.model, 0)
+            trace.metadata["fifo_priority"] = str(priority)
 
     async def past_the_queue(self, model: Model, outgoing: Outgoing, answer: ToClient) -> None:
         """Have a request answered by a model that is loaded, or refused; it counts for nothing."""
@@ -128,7 +139,9 @@ class Relay:
             path=outgoing.scope["path"],
             client=outgoing.client,
             model=model,
+            trace=answer.trace,
         ) as flight:
+            answer.headed = flight.headed
             try:
                 await carry_out(flight)
             except Refused as refused:
@@ -153,9 +166,9 @@ class Relay:
 
 
 async def _at_once(pool: Pool, request: Request, answer: ToClient, flight: Flight) -> None:
-    began = trio.current_time()
+    answer.trace.sent = trio.current_time()
     async with pool.exchange(request) as upstream:
-        await _pass_on(upstream, answer, began)
+        await _pass_on(upstream, answer)
 
 
 async def _attempt(
@@ -178,25 +191,25 @@ async def _exchange(
     # And a stream that we may yet have to begin must not be compressed: nothing would say so.
     identity = waiting is not None
     request = outgoing.to_model(loaded.model.origin, model.timeouts, identity=identity)
-    began = trio.current_time()
+    trace = answer.trace
+    trace.queued, trace.loading, trace.sent = turn.queued, turn.loading, trio.current_time()
     exchange = loaded.pool.exchange(request)
     if waiting is None:
         async with exchange as upstream:
-            await _pass_on(upstream, answer, began, turn)
+            await _pass_on(upstream, answer)
         return
     async with AsyncExitStack() as stack:
         upstream = await waiting.meanwhile(partial(stack.enter_async_context, exchange))
-        await _pass_on(upstream, answer, began, turn)
+        await _pass_on(upstream, answer)
 
 
-async def _pass_on(
-    upstream: Answer, answer: ToClient, began: float, turn: Turn | None = None
-) -> None:
-    queued, loading = (turn.queued, turn.loading) if turn is not None else (0.0, 0.0)
-    answered = trio.current_time() - began
+async def _pass_on(upstream: Answer, answer: ToClient) -> None:
+    trace = answer.trace
+    assert trace.sent is not None
+    answered = trio.current_time() - trace.sent
     # In milliseconds, as that header wants.
     timing = b"queue;dur=%.1f, load;dur=%.1f, model;dur=%.1f" % (
-        *(queued * 1000, loading * 1000, answered * 1000),
+        *(trace.queued * 1000, trace.loading * 1000, answered * 1000),
     )
     if upstream.status == 101:
         client, head = answer.switch(upstream, timing=timing)

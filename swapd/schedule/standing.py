@@ -145,6 +145,11 @@ class ModelStanding:
     load: float | None
     service: float | None
 
+    @property
+    def state(self) -> str:
+        """Say in a word where it stands."""
+        return Phase.FAILED.value if self.failed else self.phase.value
+
 
 @attrs.frozen
 class Plan:

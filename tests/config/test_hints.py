@@ -76,7 +76,7 @@ def test_the_own_key_in_another_case_goes_before_another_place() -> None:
 
 def test_of_nothing_near_the_known_keys_are_listed() -> None:
     """Then it may be another program's key; the line shows what there is, as far as it goes."""
-    assert meant("zzz", WrittenStore) == "; known here, nearest first: path"
+    assert meant("zzz", WrittenStore) == "; known here, nearest first: path, maxRows, maxDays"
     listed = meant("zzz", WrittenFilters)
     assert set(listed.removeprefix("; known here, nearest first: ").split(", ")) == set(
         keys(WrittenFilters).values()

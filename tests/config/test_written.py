@@ -23,7 +23,7 @@ OLD = {"groups", "matrix", "strip_params", "path"}
 
 
 def test_keys_are_spelled_as_in_llama_swap() -> None:
-    """An existing file must be understood. Of a model's keys, the last two are ours."""
+    """An existing file must be understood. The last two of a model's are ours, and the last."""
     assert set(keys(WrittenModel).values()) == {
         *("cmd", "cmdStop", "proxy", "aliases", "env", "checkEndpoint", "ttl", "unloadTimeout"),
         *("unlisted", "useModelName", "name", "description", "concurrencyLimit", "filters"),
@@ -35,7 +35,7 @@ def test_keys_are_spelled_as_in_llama_swap() -> None:
         *("metricsMaxInMemory", "captureBuffer", "store", "ui", "performance", "globalTTL"),
         *("unloadTimeout", "models", "profiles", "selectors", "routing", "groups", "matrix"),
         *("macros", "startPort", "hooks", "sendLoadingState", "includeAliasesInList", "apiKeys"),
-        *("peers", "upstream"),
+        *("peers", "upstream", "recordActivity"),
     }
 
 

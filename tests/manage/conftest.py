@@ -9,12 +9,16 @@ from swapd.engine import Engine
 from swapd.flights import Flights
 from swapd.loads import Loads
 from swapd.manage.app import make_app
+from swapd.manage.live import Live
 from swapd.profiles import Profiles
 from swapd.reload import Reloader
 from swapd.schedule.choose import choose
+from swapd.watch.logs import Logs
+from swapd.watchers import open_recorder, watch_over
 from swapd.wire.pool import Pool
 from tests import stories
 from tests.fakes import FakeModels
+from tests.house import at_once
 
 
 @pytest.fixture
@@ -32,4 +36,15 @@ def app() -> Any:
     )
     flights = Flights()
     loads = Loads(engine, flights)
-    return make_app(engine, reloader, profiles=Profiles(), flights=flights, loads=loads)
+    profiles, logs = Profiles(), Logs(settings.log_to_stdout)
+    recorder = open_recorder(settings, in_thread=at_once)
+    watching = watch_over(engine, logs, recorder)
+    live = Live(engine, flights, profiles, logs, recorder, loads)
+    return make_app(
+        *(engine, reloader),
+        profiles=profiles,
+        flights=flights,
+        loads=loads,
+        watching=watching,
+        live=live,
+    )

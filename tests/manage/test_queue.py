@@ -1,6 +1,7 @@
 """The queue over HTTP: who waits for what, ending that, and what one more would lead to."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -21,7 +22,12 @@ CHAT = "/v1/chat/completions"
 QUEUE = "/api/queue"
 A = ModelId("a")
 # What a flight is opened with, by whoever needs no relay for it.
-ASIDE = {"method": "GET", "path": "/upstream/a/ws", "client": "10.0.0.8", "model": "a"}
+ASIDE: Mapping[str, Any] = {
+    "method": "GET",
+    "path": "/upstream/a/ws",
+    "client": "10.0.0.8",
+    "model": "a",
+}
 
 NONE = {"kind": "none", "text": "none"}
 

@@ -215,9 +215,10 @@ async def test_stopped_models_say_that_the_daemon_stops(autojump_clock):
         assert (await about(house))["state"] == "shutdown"
 
 
-async def test_the_memory_of_the_whole_group_is_counted(autojump_clock):
-    """Here that of the tests themselves, which are no model."""
+async def test_the_memory_of_the_whole_group_is_counted():
+    """Here that of the tests themselves, which are no model; looking takes a real moment."""
     async with open_house("a") as house:
+        house.models.load = house.models.stop = 0
         await house.post(CHAT, {"model": "a"})
         running = house.engine.ask._runs.of(A)
         assert running is not None

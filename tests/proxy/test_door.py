@@ -126,9 +126,10 @@ async def test_who_has_left_is_told_nothing(autojump_clock):
         pytest.fail(f"nobody should have been told {message}")
 
     state = {"client": None}
-    scope = {"method": "POST", "headers": [], "http_version": "1.1", "state": state}
+    scope: Any = {"method": "POST", "headers": [], "http_version": "1.1", "state": state}
+    scope |= {"path": CHAT, "client": None}
     async with open_house("a") as house:
-        await Door(house.engine, house.flights)(scope, unused, unused, serve)
+        await Door(house.engine, house.flights, house.watching)(scope, unused, unused, serve)
 
 
 @pytest.mark.parametrize(

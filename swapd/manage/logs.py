@@ -1,0 +1,157 @@
+"""The logs: what was written lately, and what is being written, as it was written.
+
+Rule 1: history and what follows are one stream: nothing is told twice, or not at all, unless its
+reader is slow; then a line says how much is missing.
+Rule 2: many who follow a flood take turns and take much at once, so that tokens go before them.
+Rule 3: as in llama-swap, what stands behind a model's name does not matter.
+"""
+
+from contextlib import ExitStack
+
+import attrs
+import trio
+from quart import Blueprint, Response, request
+
+from swapd import refusals
+from swapd.config.names import Names
+from swapd.engine import Engine
+from swapd.ids import ModelId
+from swapd.manage.replies import refused
+from swapd.manage.told import TEXT, Told, tells
+from swapd.watch.follower import Follower
+from swapd.watch.logs import Logs
+from swapd.watch.monitor import Monitor
+
+# After each piece: a flood becomes few writes, and nobody reads faster. Seconds.
+PAUSE = 0.05
+
+# Whatever a model writes, no browser is to run it.
+HEADERS = {"X-Content-Type-Options": "nosniff"}
+
+# No proxy on the way is to wait for more.
+LIVE = {**HEADERS, "X-Accel-Buffering": "no"}
+
+# Where people read logs.
+PAGE = "/ui/"
+
+# In llama-swap's words.
+WHICH = "invalid logger. Use 'proxy', 'upstream' or a model's ID"
+
+NO_HISTORY = "no-history"
+
+
+@attrs.frozen
+class Anything:
+    """A parameter that says something by being there."""
+
+    why: str
+    form: str = "ANYTHING"
+
+    @property
+    def schema(self) -> dict[str, str]:
+        return {"type": "string"}
+
+    def read(self, word: str) -> str:
+        return word
+
+
+STREAM = Told(
+    kind=TEXT,
+    parameters={NO_HISTORY: Anything("given, what was written before is not told")},
+)
+
+
+class LiveLog:
+    """A log as a stream: its history, if that is wanted, and then all that is written."""
+
+    def __init__(self, log: Monitor, turns: trio.Lock, *, history: bool) -> None:
+        self._log = log
+        self._turns = turns
+        self._history = history
+        self._following = ExitStack()
+        self._follower: Follower | None = None
+
+    def __aiter__(self) -> "LiveLog":
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Wait for the next piece."""
+        if self._follower is None:
+            # Only when the answer is on its way: who asks for its head only follows nothing.
+            self._follower = self._following.enter_context(self._log.follow())
+            if self._history:
+                self._follower.put(self._log.history())
+        else:
+            await trio.sleep(PAUSE)
+        piece = await self._follower.receive()
+        if not piece:
+            raise StopAsyncIteration
+        async with self._turns:
+            return piece
+
+    async def aclose(self) -> None:
+        """Follow no more; what Quart calls however the answer ends."""
+        self._following.close()
+
+
+def blueprint(engine: Engine, logs: Logs) -> Blueprint:
+    """Make the pages."""
+    pages = Blueprint("logs", __name__)
+    # Handed from one to the next, a pass of the scheduler each.
+    turns = trio.Lock()
+
+    @pages.get("/logs")
+    @tells(Told(statuses=(200, 302), kind=TEXT))
+    async def history() -> Response:
+        """Show what was written to standard output lately; browsers are sent to the web page."""
+        if "text/html" in request.headers.get("Accept", ""):
+            return Response(b"", status=302, headers={"Location": PAGE}, content_type=TEXT)
+        return _text(logs.combined.history(), HEADERS)
+
+    @pages.get("/logs/stream")
+    @tells(STREAM)
+    async def combined() -> Response:
+        """Follow what is written to standard output."""
+        return _live(logs.combined)
+
+    @pages.get("/logs/stream/<id:name>")
+    @tells(STREAM)
+    async def one(name: str) -> Response:
+        """Follow one log: `proxy`, `upstream`, or that of a model."""
+        log = _named(name)
+        return _live(log) if log else refused(refusals.invalid_request(WHICH))
+
+    def _named(name: str) -> Monitor | None:
+        match name:
+            case "proxy":
+                return logs.proxy
+            case "upstream":
+                return logs.upstream
+            case _:
+                model = _find(engine.settings.names, name)
+                return logs.of(model) if model else None
+
+    def _live(log: Monitor) -> Response:
+        if request.method == "HEAD":
+            return _text(b"", LIVE)
+        live = LiveLog(log, turns, history=NO_HISTORY not in request.args)
+        return _text(live, LIVE)
+
+    return pages
+
+
+def _text(body: bytes | LiveLog, headers: dict[str, str]) -> Response:
+    return Response(body, headers=headers, content_type=f"{TEXT}; charset=utf-8")
+
+
+def _find(names: Names, path: str) -> ModelId | None:
+    """Find the model whose name begins the path; of several the longest is meant."""
+    if len(path) > names.longest:
+        # Not from the very end: a path of many segments would take seconds.
+        path = path[: names.longest + 1].rpartition("/")[0]
+    while path:
+        target = names.target(path)
+        if target is not None:
+            return target if isinstance(target, str) else None
+        path = path.rpartition("/")[0]
+    return None

@@ -1,0 +1,146 @@
+"""What is done for people with every request for a model: listened to, logged, counted, recorded.
+
+Rule 1: nothing here is awaited, and nothing comes between a byte and its client.
+Rule 2: whatever an answer says, no request fails for it.
+Rule 3: of what is captured while requests are under way there is never more than of what is kept.
+"""
+
+import time
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from swapd.config.settings import Settings
+from swapd.watch import access
+from swapd.watch.activity import Activity
+from swapd.watch.captures import MEGABYTE, Capture, mask, redacted
+from swapd.watch.gpus import Gpus
+from swapd.watch.hardware import Hardware
+from swapd.watch.logs import Logs
+from swapd.watch.machine import Machine
+from swapd.watch.numbers import Numbers
+from swapd.watch.recorder import Recorder
+from swapd.watch.tap import Found, Tap
+from swapd.watch.tokens import Tokens
+from swapd.watch.trace import Trace
+
+# The most that is captured of one answer, in bytes: many times a long chat.
+LONGEST_CAPTURE = 256 * 1024
+
+NOTHING = Found()
+
+
+@attrs.define
+class Watching:
+    """Watches requests; `settings` answers with what counts now."""
+
+    settings: Callable[[], Settings]
+    logs: Logs
+    recorder: Recorder
+    numbers: Numbers
+    gpus: Gpus
+    machine: Machine
+    hardware: Hardware
+    _reserved: int = 0
+    """How many bytes of answers under way may still be captured."""
+
+    def adopt(self, settings: Settings) -> None:
+        """Follow a configuration that was loaded anew."""
+        self.logs.adopt(settings)
+        self.machine.adopt(settings.performance)
+        self.recorder.captures.resize(settings.capture_buffer * MEGABYTE)
+
+    def listen(self, trace: Trace) -> Callable[[bytes], None]:
+        """Answer with who hears the body of a model's answer, whose head the trace has."""
+        if not (trace.recorded and self.settings().record_activity):
+            return _nobody
+        keep = self._room() if mask(trace.route).response_body else 0
+        self._reserved += keep
+        trace.reserved = keep
+        tap = trace.tap = Tap(
+            path=trace.route,
+            content_type=_first(trace.response_headers, b"content-type"),
+            encoding=_first(trace.response_headers, b"content-encoding"),
+            keep=keep,
+        )
+        return tap.feed
+
+    def over(self, trace: Trace) -> None:
+        """Take note of a request that is over."""
+        access.tell(trace)
+        if not trace.name:
+            return
+        self.numbers.over(trace)
+        if trace.recorded and self.settings().record_activity:
+            self._record(trace)
+
+    def _record(self, trace: Trace) -> None:
+        tap = trace.tap
+        found = tap.found() if tap is not None else NOTHING
+        self._reserved -= trace.reserved
+        fine = 200 <= trace.told_status < 300 and not trace.refused
+        tokens = found.tokens if fine else Tokens()
+        lasted = int((trio.current_time() - trace.began) * 1000)
+        activity = Activity(
+            request=trace.name,
+            at=time.time(),
+            model=trace.model,
+            path=trace.route,
+            content_type=_first(trace.response_headers, b"content-type"),
+            status=trace.told_status,
+            tokens=tokens,
+            duration_ms=max(lasted, tokens.model_ms),
+            error=_error(trace, found),
+            metadata=trace.metadata,
+            outcome=trace.outcome,
+            queued=trace.queued,
+            loading=trace.loading,
+            first_byte=trace.first_byte,
+            bytes=trace.bytes,
+        )
+        self.numbers.said(trace, tokens)
+        self.recorder.record(activity, self._capture(trace, found, fine=fine))
+
+    def _capture(self, trace: Trace, found: Found, *, fine: bool) -> Capture | None:
+        nothing_to_see = fine and (found.failed or not trace.bytes)
+        if not self.recorder.captures.enabled or nothing_to_see:
+            return None
+        seen = mask(trace.route)
+        cut = []
+        if seen.request_body and trace.request_body is None:
+            cut.append("req_body")
+        if fine and seen.response_body and found.truncated:
+            cut.append("resp_body")
+        request, response = trace.request_headers, trace.response_headers
+        return Capture(
+            path=trace.route,
+            request_headers=redacted(request) if seen.request_headers else None,
+            request_body=trace.request_body if seen.request_body else None,
+            response_headers=redacted(response, without_encoding=True),
+            response_body=found.kept if fine and seen.response_body else None,
+            truncated=tuple(cut),
+        )
+
+    def _room(self) -> int:
+        free = self.recorder.captures.most - self._reserved
+        return LONGEST_CAPTURE if free >= LONGEST_CAPTURE else 0
+
+
+def _nobody(piece: bytes) -> None:
+    """Hear nothing."""
+
+
+def _error(trace: Trace, found: Found) -> str:
+    if trace.refused:
+        return trace.said
+    if not trace.whole:
+        return "the client left before the end"
+    return found.error(trace.status)
+
+
+def _first(headers: list[tuple[bytes, bytes]], wanted: bytes) -> str:
+    for name, value in headers:
+        if len(name) == len(wanted) and name.lower() == wanted:
+            return value.decode("latin-1")
+    return ""

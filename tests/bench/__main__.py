@@ -23,8 +23,15 @@ from tests.bench.callers import BadAnswer
 from tests.bench.contestants import CannotMeasure, find_nginx
 from tests.bench.deciding import decisions
 from tests.bench.rows import ROWS, Plan, Row, cores
+from tests.bench.watched import activity, followers, watching_memory
 
-_ROWS = {**ROWS, "decisions": decisions}
+_ROWS = {
+    **ROWS,
+    "activity": activity,
+    "followers": followers,
+    "watching-memory": watching_memory,
+    "decisions": decisions,
+}
 _RESULTS = Path(__file__).with_name("RESULTS.md")
 _WORKLOADS = "workloads"
 

@@ -17,6 +17,7 @@ Address = tuple[str, int]
 
 _REQUEST_SIZE = 1024
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
+_END = b"0\r\n\r\n"
 _STAMP = re.compile(rb'"t": ?(\d+)')
 # Longer than any load in this bench, shorter than patience.
 _ANSWER_TIMEOUT = 30.0
@@ -151,6 +152,41 @@ def follow_streams(address: Address, request: bytes, *, streams: int, chunks: in
         start = b"".join(part for _, part in next(iter(heard.values())))[:300]
         raise BadAnswer(f"{len(delays)} chunks instead of {streams * chunks}: {start!r}")
     return delays
+
+
+def drain_streams(address: Address, request: bytes, *, count: int, lines: int) -> int:
+    """Read `count` streams over `lines` connections at once, as fast as they come; the bytes."""
+    block = bytearray(256 * 1024)
+    total = 0
+    with selectors.DefaultSelector() as ready:
+        opened = [socket.create_connection(address, timeout=_ANSWER_TIMEOUT) for _ in range(lines)]
+        try:
+            for each in opened:
+                each.sendall(request)
+                ready.register(each, selectors.EVENT_READ, bytearray())
+            asked, ended = lines, 0
+            while ended < count:
+                for key, _ in ready.select(_ANSWER_TIMEOUT) or _silence():
+                    line, last = key.fileobj, key.data
+                    assert isinstance(line, socket.socket)
+                    size = line.recv_into(block)
+                    if not size:
+                        raise BadAnswer(f"connection closed after {ended} streams")
+                    total += size
+                    # The end may come in two parts.
+                    last += block[max(0, size - len(_END)) : size]
+                    del last[: -len(_END)]
+                    if last != _END:
+                        continue
+                    last.clear()
+                    ended += 1
+                    if asked < count:
+                        line.sendall(request)
+                        asked += 1
+        finally:
+            for each in opened:
+                each.close()
+    return total
 
 
 def _chunk_delays(parts: list[tuple[int, bytes]]) -> Iterator[float]:

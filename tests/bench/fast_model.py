@@ -5,11 +5,13 @@ Rule 2: no parsing beyond what keep-alive needs; clients here send well-formed r
 Rule 3: every stamp is CLOCK_MONOTONIC in nanoseconds, which all processes of a machine share.
 
     fast_model.py --port N [--load SECONDS] [--while-loading refuse|503] [--core N] [--read FILE]
+                  [--flood MEGABYTES]
 
 `GET` answers 200 (the health check). `POST` answers 1 KB of JSON, or, when the body says
 `"stream":true,"chunks":N,"rate":R`, N server-sent events at R per second, each with the instant
-`t` of its sending. The JSON answer carries `ready`, the instant from which the health check was
-good, and `first`, the instant at which the first POST arrived.
+`t` of its sending; the one after them counts tokens, as llama.cpp's last does, and so does the
+JSON answer. That carries `ready`, the instant from which the health check was good, and `first`,
+the instant at which the first POST arrived, too. `--flood` is so much a minute of log.
 """
 
 import argparse
@@ -42,7 +44,27 @@ _EVENT = (
     b'"delta":{"content":" word"},"finish_reason":null}],'
     b'"t":%d}\n\n'
 )
-_STREAM_END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+_TOLD = (
+    b'"usage":{"completion_tokens":128,"prompt_tokens":512,"total_tokens":640,'
+    b'"prompt_tokens_details":{"cached_tokens":256}},'
+    b'"timings":{"cache_n":256,"prompt_n":256,"prompt_ms":98.417,"prompt_per_token_ms":0.384,'
+    b'"prompt_per_second":2601.17,"predicted_n":128,"predicted_ms":1490.03,'
+    b'"predicted_per_token_ms":11.641,"predicted_per_second":85.904}'
+)
+_LAST_EVENT = (
+    b'data: {"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk",'
+    b'"created":1700000000,"model":"fast","choices":[],%b}\n\n' % _TOLD
+)
+_STREAM_END = b"%x\r\n%b\r\ne\r\ndata: [DONE]\n\n\r\n0\r\n\r\n" % (
+    len(_LAST_EVENT),
+    _LAST_EVENT,
+)
+# What a model's server says of a request, over and over; a hundred characters.
+_LOG_LINE = (
+    b"slot print_timing: id  0 | task 42 | eval time = 1490.03 ms / 128 tokens".ljust(99) + b"\n"
+)
+# Between two bursts of them, in seconds.
+_LOG_PAUSE = 0.02
 
 
 class FastModel:
@@ -108,9 +130,10 @@ class FastModel:
             return
         self._first = self._first or now
         if request.find(b'"stream":true', head_end) < 0:
-            body = b'{"object":"chat.completion","ready":%d,"first":%d,"pad":"' % (
+            body = b'{"object":"chat.completion","ready":%d,"first":%d,%b,"pad":"' % (
                 self._ready,
                 self._first,
+                _TOLD,
             )
             body += b"x" * (_ANSWER_SIZE - len(body) - 2) + b'"}'
             head = (
@@ -160,6 +183,21 @@ def _read(path: str) -> None:
             pass
 
 
+def _flood(megabytes: float) -> None:
+    """Write so much a minute from a process of its own, which ends when its parent has."""
+    parent = os.getpid()
+    if os.fork():
+        return
+    burst = _LOG_LINE * round(megabytes * 1e6 / 60 * _LOG_PAUSE / len(_LOG_LINE))
+    due = time.monotonic()
+    while os.getppid() == parent:
+        os.write(1, burst)
+        # By the clock, so that who reads slowly finds no less to read.
+        due += _LOG_PAUSE
+        time.sleep(max(0.0, due - time.monotonic()))
+    os._exit(0)
+
+
 def main() -> None:
     words = argparse.ArgumentParser(description="A model server that costs next to nothing.")
     words.add_argument("--port", type=int, required=True)
@@ -167,11 +205,14 @@ def main() -> None:
     words.add_argument("--while-loading", choices=("refuse", "503"), default="refuse")
     words.add_argument("--core", type=int, help="run there and nowhere else")
     words.add_argument("--read", help="a file to read as a whole before anything else")
+    words.add_argument("--flood", type=float, help="megabytes of log a minute")
     said = words.parse_args()
     if said.core is not None:
         os.sched_setaffinity(0, {said.core})
     if said.read is not None:
         _read(said.read)
+    if said.flood is not None:
+        _flood(said.flood)
     FastModel(said.port, load=said.load, while_loading=said.while_loading).run()
 
 

@@ -229,7 +229,7 @@ def streams(plan: Plan) -> list[Row]:
                 p99s[name].append(_quantile(delays, 0.99))
     what = f"{_STREAMS} streams x {_RATE} chunks/s"
     nginx, swapd = cpu["nginx"], cpu["swapd"]
-    # The kernel shows CPU time in ticks of 10 ms: a mean over all rounds, not a median of few.
+    # A mean over all rounds: what is done every few seconds falls into some of them only.
     per_nginx = statistics.fmean(nginx)
     per_swapd = statistics.fmean(swapd) if swapd else None
     ratio = per_swapd / per_nginx if per_swapd is not None and per_nginx > 0 else None

@@ -8,7 +8,7 @@ root
 ├─ keeper.run         writes down what was measured, now and then
 ├─ recorder.run       writes down what requests were finished
 ├─ machine.run        looks at the machine, every few seconds
-├─ hardware.look      looks once what the machine is
+├─ hardware.run       looks once what the machine is
 ├─ live.run           tells those who follow what happens
 ├─ watch              looks at the files, if it is to
 └─ here               waits for a signal, then stops everything, in order
@@ -58,7 +58,7 @@ from swapd.watch.logs import LEVELS, Logs
 from swapd.watch.opening import AUTO, open_logs
 from swapd.watch.recorder import Recorder
 from swapd.watch.watching import Watching
-from swapd.watchers import open_recorder, watch_over
+from swapd.watchers import open_recorder, unharmed, watch_over
 from swapd.wire import pool
 from swapd.wire.dial import answers
 from swapd.wire.exchange import UpstreamGone
@@ -186,10 +186,8 @@ async def _run(
             await root.start(reloader.run)
             await root.start(loads.run)
             await root.start(keeper.run)
-            await root.start(recorder.run)
-            await root.start(watching.machine.run)
-            root.start_soon(watching.hardware.look)
-            await root.start(live.run)
+            for watcher in (recorder, watching.machine, watching.hardware, live):
+                await root.start(unharmed, watcher.run)
             await root.start(front.run, listener)
             if options.look is not None:
                 look = partial(_in_thread, options.look)

@@ -193,7 +193,7 @@ class Engine:
         """Turn events into effects until cancelled; models are gone before this returns."""
         async with trio.open_nursery() as nursery:
             self._timers.nursery = self._runs.nursery = nursery
-            self.ask.noted(trio.current_time())
+            self._runs.note_time()
             task_status.started()
             async for event in self._inbox:
                 if isinstance(event, Departed) and self._is_back(event.ticket):
@@ -202,7 +202,7 @@ class Engine:
                 self._take_in(event, now)
                 for effect in self._scheduler.handle(event, now):
                     self._carry_out(effect)
-                self.ask.noted(now)
+                self._runs.note_time()
 
     def _take_in(self, event: Event, now: float) -> None:
         if isinstance(event, RunNews):

@@ -61,8 +61,9 @@ class Flight:
         self._request.cancel()
 
     def headed(self) -> None:
-        """Note that its client has been told a status."""
-        self._flights.tell("head", self)
+        """Note that its client has been told a status, if that was before it was over."""
+        if self._flights.of(self.id) is self:
+            self._flights.tell("head", self)
 
     @property
     def ending(self) -> bool:

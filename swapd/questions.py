@@ -15,14 +15,13 @@ from swapd.schedule.standing import ModelStanding, Plan, Standing
 from swapd.turns import Turn
 
 
-@attrs.define
+@attrs.frozen
 class Questions:
     """Answers, as things stand when they are given."""
 
     _scheduler: Scheduler
     _turns: dict[Ticket, Turn]
     _runs: Runs
-    _last_event: float | None = None
 
     def queue(self) -> Iterator[tuple[Standing, Turn]]:
         """Say where every request stands, in the order in which they run, the served first.
@@ -45,14 +44,10 @@ class Questions:
         """Say all that the scheduler knows of a model."""
         return self._scheduler.model(model, trio.current_time())
 
-    def noted(self, now: float) -> None:
-        """Note that an event was carried out at this instant."""
-        self._last_event = now
-        self._runs.spent()
-
     def since_last_event(self) -> float | None:
         """Say how many seconds ago the scheduler heard something; None before the first."""
-        return None if self._last_event is None else trio.current_time() - self._last_event
+        heard = self._runs.noted
+        return None if heard is None else trio.current_time() - heard
 
     def waiting(self) -> tuple[int, float]:
         """Count those that wait, and say for how many seconds the oldest of them has."""
@@ -61,12 +56,19 @@ class Questions:
 
     def spent(self) -> tuple[float, float]:
         """Say how many seconds requests were served in so far, and in how many models moved."""
-        spent = self._runs.spent()
-        return spent.serving, spent.swapping
+        self._runs.count_time()
+        return self._runs.spent.serving, self._runs.spent.swapping
 
     def states(self, models: Iterable[ModelId]) -> dict[str, str]:
         """Say the state of each of these models, as the API calls it."""
         return {model: self.model(model).state for model in models}
+
+    def loading(self, model: ModelId) -> float:
+        """Say for how many seconds a model has been on its way in, or was until it failed."""
+        running = self._runs.of(model)
+        if running is None or running.loaded.ready is not None:
+            return 0.0
+        return trio.current_time() - running.loaded.started
 
     def pid(self, model: ModelId) -> int | None:
         """Say which process, and process group, a model runs in."""

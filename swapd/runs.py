@@ -74,15 +74,21 @@ class Runs:
     nursery: trio.Nursery = attrs.field(init=False)
     """Where they live; set before the first is started."""
     _running: dict[Run, Running] = attrs.field(factory=dict)
-    _spent: Spent = attrs.field(factory=Spent)
+    spent: Spent = attrs.field(factory=Spent)
+    noted: float | None = None
+    """When the last event was carried out, on the run's clock."""
 
-    def spent(self) -> Spent:
-        """Say what the time went to until now."""
+    def note_time(self) -> None:
+        """Note that an event has been carried out now."""
+        self.noted = trio.current_time()
+        self.count_time()
+
+    def count_time(self) -> None:
+        """Count what the time went to until now."""
         runs = self._running.values()
         serves = any(run.serving for run in runs)
         swaps = not serves and any(run.moving for run in runs)
-        self._spent.note(trio.current_time(), serves=serves, swaps=swaps)
-        return self._spent
+        self.spent.note(trio.current_time(), serves=serves, swaps=swaps)
 
     def __getitem__(self, run: Run) -> Running:
         return self._running[run]

@@ -1,6 +1,12 @@
-"""Who watches a daemon, put together: its logs, its numbers, the record, and the machine."""
+"""Who watches a daemon, put together: its logs, its numbers, the record, and the machine.
 
-from collections.abc import Callable
+Rule 1: who watches may fail, and then sees nothing any more; what is watched goes on.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import trio
 
 from swapd.config.settings import Settings
 from swapd.decisions import Decision
@@ -14,6 +20,8 @@ from swapd.watch.numbers import Numbers
 from swapd.watch.recorder import InThread, Recorder
 from swapd.watch.store import open_store
 from swapd.watch.watching import Watching
+
+log = logging.getLogger(__name__)
 
 
 def open_recorder(settings: Settings, *, in_thread: InThread | None = None) -> Recorder:
@@ -37,6 +45,18 @@ def watch_over(engine: Engine, logs: Logs, recorder: Recorder) -> Watching:
     )
     engine.decisions.heard_by.append(_counted_by(numbers))
     return Watching(lambda: engine.settings, logs, recorder, numbers, gpus, machine, Hardware())
+
+
+async def unharmed(
+    watch: Callable[..., Awaitable[None]],
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Have somebody watch, until cancelled; a bug met there must not end the daemon."""
+    try:
+        await watch(task_status=task_status)
+    except Exception:
+        log.exception("watching failed; this goes on without %s", watch)
 
 
 def _counted_by(numbers: Numbers) -> Callable[[Decision], None]:

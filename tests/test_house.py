@@ -41,7 +41,7 @@ LONGEST = 300
 # A bug met here must not end the daemon, or must end it with a sentence. manage/app.py registers
 # an error handler instead, which is Quart's way to say the same.
 CATCHES_EVERYTHING = {
-    *("cli.py", "reload.py", "runs.py", "front/connection.py", "front/serve.py"),
+    *("cli.py", "reload.py", "runs.py", "front/connection.py", "front/serve.py", "watchers.py"),
 }
 
 PRINTS = {"cli.py", "demo/__main__.py", "demo/server.py"}

@@ -11,11 +11,11 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from swapd.config.change import Changes
+from swapd.config.change import Changes, fixed
 from swapd.config.kinds import LogTarget, SchedulerKind
 from swapd.config.load import Loaded, load
 from swapd.config.problems import ConfigError, Located, Problem
-from swapd.config.settings import Model, Settings
+from swapd.config.settings import Model, Performance, Settings
 from swapd.ids import ModelId
 from swapd.reload import LOOK_EVERY, Reloader, seen, watch
 from tests import stories
@@ -212,6 +212,23 @@ async def test_what_counts_at_the_next_start_is_pending(autojump_clock):
         files.settings = began
         assert not (await reload.reload()).needs_daemon_restart
         assert not reload.pending_restart
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "waits"),
+    [
+        ({}, {"metrics_max_in_memory": 5}, ("metricsMaxInMemory",)),
+        ({"store_path": "x"}, {"store_path": "x", "store_rows": 5}, ("store.maxRows",)),
+        ({"store_path": "x"}, {"store_path": "x", "store_days": 5}, ("store.maxDays",)),
+        ({"store_path": "x"}, {"store_path": "y", "store_rows": 5}, ("store.path",)),
+        ({"performance": Performance(disabled=True)}, {}, ("performance.disabled",)),
+        ({}, {"performance": Performance(disabled=True)}, ()),
+        ({}, {"capture_buffer": 0, "record_activity": False}, ()),
+    ],
+)
+def test_what_a_running_daemon_cannot_take_up_is_named(before, after, waits):
+    """Nobody is to wait for what does not come."""
+    assert fixed(Settings(**before), Settings(**after)) == waits
 
 
 # Watching

@@ -2,9 +2,10 @@
 
 import attrs
 import pytest
+import trio
 
 from swapd.watch.store import CannotStore
-from swapd.watchers import open_recorder
+from swapd.watchers import open_recorder, unharmed
 from tests import stories
 from tests.house import open_house
 
@@ -31,6 +32,30 @@ async def test_time_spent_is_told_apart(autojump_clock):
         serving, swapping = house.engine.ask.spent()
         assert swapping == pytest.approx(2.5, abs=0.01)
         assert serving == pytest.approx(0.0, abs=0.01)
+
+
+async def test_who_fails_at_watching_harms_nobody(caplog, autojump_clock):
+    """A driver that answers nonsense must not take the box out of service."""
+
+    async def broken(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        raise KeyError("nonsense")
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(unharmed, broken)
+    assert "watching failed" in caplog.text
+
+
+async def test_who_watches_can_be_cancelled(autojump_clock):
+    """Else the daemon would not end."""
+
+    async def forever(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(unharmed, forever)
+        nursery.cancel_scope.cancel()
 
 
 def test_a_store_that_cannot_be_opened_is_said_before_anything_is_served(tmp_path):

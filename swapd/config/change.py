@@ -44,12 +44,18 @@ def compare(
 
 def fixed(began: Settings, now: Settings) -> tuple[str, ...]:
     """Name what a daemon that began with `began` cannot take up while it runs."""
+    off, same = began.performance.disabled, began.store_path == now.store_path
     return tuple(
         path
         for path, before, after in (
             ("logToStdout", began.log_to_stdout, now.log_to_stdout),
             ("routing.scheduler.use", began.scheduler, now.scheduler),
             ("store.path", began.store_path, now.store_path),
+            ("store.maxRows", same and began.store_rows, same and now.store_rows),
+            ("store.maxDays", same and began.store_days, same and now.store_days),
+            ("metricsMaxInMemory", began.metrics_max_in_memory, now.metrics_max_in_memory),
+            # As in llama-swap: what was not watched at the start is not watched later.
+            ("performance.disabled", off, off and now.performance.disabled),
         )
         if before != after
     )

@@ -22,7 +22,7 @@ def blueprint(engine: Engine, recorder: Recorder) -> Blueprint:
     @pages.get("/api/health")
     @tells(Told((200, 503)))
     async def health() -> Response:
-        """Say whether requests are served, and what is wrong; 503 when none can be."""
+        """Say what is wrong; 503 while swapd stops, and while a process will not die."""
         since = engine.ask.since_last_event()
         alive = since is not None and not engine.stopping
         problems = [*_problems(engine)]

@@ -2,11 +2,12 @@
 
 Rule 1: history and what follows are one stream: nothing is told twice, or not at all, unless its
 reader is slow; then a line says how much is missing.
-Rule 2: many who follow a flood take turns and take much at once, so that tokens go before them.
-Rule 3: as in llama-swap, what stands behind a model's name does not matter.
+Rule 2: as in llama-swap, what stands behind a model's name does not matter.
 """
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import attrs
 import trio
@@ -17,13 +18,11 @@ from swapd.config.names import Names
 from swapd.engine import Engine
 from swapd.ids import ModelId
 from swapd.manage.replies import refused
+from swapd.manage.streaming import Stream
 from swapd.manage.told import TEXT, Told, tells
 from swapd.watch.follower import Follower
 from swapd.watch.logs import Logs
 from swapd.watch.monitor import Monitor
-
-# After each piece: a flood becomes few writes, and nobody reads faster. Seconds.
-PAUSE = 0.05
 
 # Whatever a model writes, no browser is to run it.
 HEADERS = {"X-Content-Type-Options": "nosniff"}
@@ -61,43 +60,9 @@ STREAM = Told(
 )
 
 
-class LiveLog:
-    """A log as a stream: its history, if that is wanted, and then all that is written."""
-
-    def __init__(self, log: Monitor, turns: trio.Lock, *, history: bool) -> None:
-        self._log = log
-        self._turns = turns
-        self._history = history
-        self._following = ExitStack()
-        self._follower: Follower | None = None
-
-    def __aiter__(self) -> "LiveLog":
-        return self
-
-    async def __anext__(self) -> bytes:
-        """Wait for the next piece."""
-        if self._follower is None:
-            # Only when the answer is on its way: who asks for its head only follows nothing.
-            self._follower = self._following.enter_context(self._log.follow())
-            if self._history:
-                self._follower.put(self._log.history())
-        else:
-            await trio.sleep(PAUSE)
-        piece = await self._follower.receive()
-        if not piece:
-            raise StopAsyncIteration
-        async with self._turns:
-            return piece
-
-    async def aclose(self) -> None:
-        """Follow no more; what Quart calls however the answer ends."""
-        self._following.close()
-
-
 def blueprint(engine: Engine, logs: Logs) -> Blueprint:
     """Make the pages."""
     pages = Blueprint("logs", __name__)
-    # Handed from one to the next, a pass of the scheduler each.
     turns = trio.Lock()
 
     @pages.get("/logs")
@@ -134,13 +99,20 @@ def blueprint(engine: Engine, logs: Logs) -> Blueprint:
     def _live(log: Monitor) -> Response:
         if request.method == "HEAD":
             return _text(b"", LIVE)
-        live = LiveLog(log, turns, history=NO_HISTORY not in request.args)
-        return _text(live, LIVE)
+        follow = log.follow if NO_HISTORY in request.args else partial(_with_history, log)
+        return _text(Stream(follow, turns), LIVE)
 
     return pages
 
 
-def _text(body: bytes | LiveLog, headers: dict[str, str]) -> Response:
+@contextmanager
+def _with_history(log: Monitor) -> Iterator[Follower]:
+    with log.follow() as follower:
+        follower.put(log.history())
+        yield follower
+
+
+def _text(body: bytes | Stream, headers: dict[str, str]) -> Response:
     return Response(body, headers=headers, content_type=f"{TEXT}; charset=utf-8")
 
 

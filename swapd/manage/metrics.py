@@ -25,10 +25,10 @@ def blueprint(numbers: Numbers, machine: Machine) -> Blueprint:
         """Tell Prometheus what was counted and measured; 503 where `performance` is disabled."""
         if not machine.enabled:
             return Response(OFF, status=503, content_type=CONTENT_TYPE)
-        text = b""
+        pieces = []
         for piece in numbers.pieces():
-            text += piece
+            pieces.append(piece)
             await trio.lowlevel.checkpoint()
-        return Response(text, content_type=CONTENT_TYPE)
+        return Response(b"".join(pieces), content_type=CONTENT_TYPE)
 
     return pages

@@ -16,7 +16,8 @@ from swapd.envelope import Reader, Refusal
 from swapd.proxy import events
 from swapd.proxy.body import Receive, discard_body
 from swapd.proxy.scope import Scope
-from swapd.watch.trace import Trace
+from swapd.watch.tap import error_message
+from swapd.watch.trace import UPSTREAM_ERROR, Trace
 from swapd.wire.exchange import Answer
 from swapd.wire.headers import Header, first, for_client, is_event_stream
 
@@ -146,6 +147,7 @@ class ToClient:
     def switch(self, upstream: Answer, *, timing: bytes) -> tuple[Tunnel, bytes]:
         """Stop speaking HTTP; answer also with the head that tells the client so."""
         self._tunnelled = True
+        self._note(101, upstream.headers)
         lines = [b"HTTP/1.1 101 Switching Protocols", b"Connection: Upgrade"]
         lines.append(b"Upgrade: " + self.client.upgrade)
         headers = [*self._headers(upstream), (b"Server-Timing", timing)]
@@ -157,8 +159,10 @@ class ToClient:
         if self._tunnelled:
             self.trace.whole = True
             return
-        await self._end(self._last)
-        self._hear(self._last)
+        try:
+            await self._end(self._last)
+        finally:
+            self._hear(self._last)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Say no: as an answer if none has begun, else so that nobody takes it for complete."""
@@ -199,6 +203,15 @@ class ToClient:
     def _refused(self, refusal: Refusal) -> None:
         self.trace.refused, self.trace.said = refusal.code, refusal.message
 
+    def _failed(self, why: str) -> None:
+        """Note that the model's answer was none, where the status that went out says otherwise."""
+        self.trace.refused, self.trace.said = UPSTREAM_ERROR, why
+
+    def _note(self, status: int, headers: Headers) -> None:
+        self.trace.status, self.trace.response_headers = status, headers
+        if self.headed is not None:
+            self.headed()
+
     async def _pass_on_pieces(self, upstream: Answer) -> None:
         while piece := await upstream.read():
             if self.trace.first is None:
@@ -218,16 +231,23 @@ class ToClient:
             limit = LARGEST_EVENT if fine else LARGEST_ERROR
             body = bytearray()
             while len(body) <= limit and (piece := await upstream.read()):
+                self.trace.first = self.trace.first or trio.current_time()
                 body += piece
             if fine and len(body) > limit:
                 await self._unusable(upstream, f"no event stream, and larger than {limit} bytes")
-            else:
-                whole = bytes(body[:limit])
-                await self._body(events.of_answer(upstream.status, whole, self.reader))
+                return
+            whole = bytes(body[:limit])
+            event = events.of_answer(upstream.status, whole, self.reader)
+            self._hear = self._listen(self.trace)
+            if not fine:
+                self._failed(error_message(upstream.status, whole))
+            await self._body(event)
+            self._hear(event)
 
     async def _unusable(self, upstream: Answer, what: str) -> None:
         """Say why nothing of an answer is in the stream."""
         text = f"the model's answer, of status {upstream.status}, cannot be sent on: it is {what}"
+        self._failed(text)
         await self._body(events.of_answer(UNUSABLE, text.encode(), self.reader))
 
     def _headers(self, upstream: Answer) -> Headers:
@@ -247,9 +267,7 @@ class ToClient:
         await self._body(body)
 
     async def _start(self, status: int, headers: Headers) -> None:
-        self.trace.status, self.trace.response_headers = status, headers
-        if self.headed is not None:
-            self.headed()
+        self._note(status, headers)
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _body(self, data: bytes) -> None:

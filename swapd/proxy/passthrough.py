@@ -81,6 +81,9 @@ class Passthrough:
         if not found.rest:
             base = paths.UPSTREAM.encode() + paths.escaped(found.name)
             return await _redirect(scope, answer, base + b"/")
+        if route is not None:
+            answer.trace.request_body = asked.body if isinstance(asked.body, bytes) else None
+            answer.reader = attrs.evolve(answer.reader, anthropic=route.anthropic)
         if isinstance(found.target, PeerModel):
             peer, body = settings.peers[found.target.peer], asked.body
             if asked.model == found.name != found.target.model:
@@ -95,11 +98,7 @@ class Passthrough:
         unless = ""
         if _ignored(settings.ignore_paths)(found.path):
             unless = "path matches upstream.ignorePaths"
-        events = False
-        if route is not None:
-            answer.trace.request_body = asked.body if isinstance(asked.body, bytes) else None
-            answer.reader = attrs.evolve(answer.reader, anthropic=route.anthropic)
-            events = route.events and asked.stream
+        events = route is not None and route.events and asked.stream
         outgoing = self._outgoing(scope, found.rest, asked.body, answer)
         return await self._serve(model, outgoing, answer, events=events, only_loaded=unless)
 

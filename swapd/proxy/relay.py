@@ -82,24 +82,66 @@ class Relay:
                 phase = partial(self.engine.phase, model.id)
                 waiting = Waiting(answer, turn, phase, lines) if events else None
                 try:
-                    await _attempt(turn, model, outgoing, answer, waiting)
+                    await self._attempt(turn, model, outgoing, answer, waiting)
                 except UpstreamUnreached:
                     # Once: a model that dies whenever it is ready must not hold up the queue.
                     if not await turn.again():
                         raise
-                    await _attempt(turn, model, outgoing, answer, waiting)
+                    answer.trace.sent = None
+                    await self._attempt(turn, model, outgoing, answer, waiting)
                 finally:
-                    self._note(answer.trace, turn)
+                    if answer.trace.sent is None:
+                        self._note_wait(answer.trace, turn)
 
         await self._serve(model.id, outgoing, answer, in_turn, only_loaded=only_loaded)
 
-    def _note(self, trace: Trace, turn: Turn) -> None:
-        """Write down what only a request with a turn has."""
-        if trace.sent is None:
-            trace.queued = trio.current_time() - turn.opened
-        else:
-            priority = self.engine.settings.fifo.priority.get(turn.model, 0)
-            trace.metadata["fifo_priority"] = str(priority)
+    async def _attempt(
+        self,
+        turn: Turn,
+        model: Model,
+        outgoing: Outgoing,
+        answer: ToClient,
+        waiting: Waiting | None,
+    ) -> None:
+        try:
+            await self._exchange(turn, model, outgoing, answer, waiting)
+        except UpstreamUnreached:
+            raise  # Nor will whoever is next reach it, and so that one waits again.
+        except (UpstreamGone, UpstreamCut):
+            await turn.outlive()
+            raise
+
+    async def _exchange(
+        self,
+        turn: Turn,
+        model: Model,
+        outgoing: Outgoing,
+        answer: ToClient,
+        waiting: Waiting | None,
+    ) -> None:
+        loaded = await (turn.granted() if waiting is None else waiting.granted())
+        # Not sent to where the model was when it was asked for: a reload may have moved it. And a
+        # stream that we may yet have to begin must not be compressed: nothing would say so.
+        identity = waiting is not None
+        request = outgoing.to_model(loaded.model.origin, model.timeouts, identity=identity)
+        trace = answer.trace
+        trace.queued, trace.loading, trace.sent = turn.queued, turn.loading, trio.current_time()
+        priority = self.engine.settings.fifo.priority.get(turn.model, 0)
+        trace.metadata["fifo_priority"] = str(priority)
+        exchange = loaded.pool.exchange(request)
+        if waiting is None:
+            async with exchange as upstream:
+                await _pass_on(upstream, answer)
+            return
+        async with AsyncExitStack() as stack:
+            upstream = await waiting.meanwhile(partial(stack.enter_async_context, exchange))
+            await _pass_on(upstream, answer)
+
+    def _note_wait(self, trace: Trace, turn: Turn) -> None:
+        """Write down how long a request has waited that was never granted its model."""
+        waited = trio.current_time() - turn.opened
+        trace.loading = min(waited, self.engine.ask.loading(turn.model))
+        trace.queued = waited - trace.loading
 
     async def past_the_queue(self, model: Model, outgoing: Outgoing, answer: ToClient) -> None:
         """Have a request answered by a model that is loaded, or refused; it counts for nothing."""
@@ -168,38 +210,6 @@ class Relay:
 async def _at_once(pool: Pool, request: Request, answer: ToClient, flight: Flight) -> None:
     answer.trace.sent = trio.current_time()
     async with pool.exchange(request) as upstream:
-        await _pass_on(upstream, answer)
-
-
-async def _attempt(
-    turn: Turn, model: Model, outgoing: Outgoing, answer: ToClient, waiting: Waiting | None
-) -> None:
-    try:
-        await _exchange(turn, model, outgoing, answer, waiting)
-    except UpstreamUnreached:
-        raise  # Nor will whoever is next reach it, and so that one waits again.
-    except (UpstreamGone, UpstreamCut):
-        await turn.outlive()
-        raise
-
-
-async def _exchange(
-    turn: Turn, model: Model, outgoing: Outgoing, answer: ToClient, waiting: Waiting | None
-) -> None:
-    loaded = await (turn.granted() if waiting is None else waiting.granted())
-    # Not sent to where the model was when it was asked for: meanwhile a reload may have moved it.
-    # And a stream that we may yet have to begin must not be compressed: nothing would say so.
-    identity = waiting is not None
-    request = outgoing.to_model(loaded.model.origin, model.timeouts, identity=identity)
-    trace = answer.trace
-    trace.queued, trace.loading, trace.sent = turn.queued, turn.loading, trio.current_time()
-    exchange = loaded.pool.exchange(request)
-    if waiting is None:
-        async with exchange as upstream:
-            await _pass_on(upstream, answer)
-        return
-    async with AsyncExitStack() as stack:
-        upstream = await waiting.meanwhile(partial(stack.enter_async_context, exchange))
         await _pass_on(upstream, answer)
 
 

@@ -1,11 +1,15 @@
 """What an ASGI scope says of a request, besides what everybody reads from it."""
 
+import re
 from typing import Any
 
 from swapd.watch.trace import Trace
 from swapd.wire.headers import first
 
 Scope = Any
+
+# Addresses with and without ports, names, and what proxies call whom they do not name.
+_ADDRESS = re.compile(rb"[0-9A-Za-z._:%\[\]-]{1,100}")
 
 
 def header(scope: Scope, wanted: bytes) -> bytes | None:
@@ -37,9 +41,9 @@ def traced(scope: Scope, name: str = "") -> Trace:
         if size == 10 and not agent and field.lower() == b"user-agent":
             agent = value.decode("latin-1")
         elif size == 15 and not forwarded and field.lower() == b"x-forwarded-for":
-            forwarded = value.decode("latin-1").partition(",")[0].strip()
+            forwarded = _address_in(value.partition(b",")[0])
         elif size == 9 and not real and field.lower() == b"x-real-ip":
-            real = value.decode("latin-1").strip()
+            real = _address_in(value)
     return Trace(
         name,
         method=scope["method"],
@@ -49,3 +53,9 @@ def traced(scope: Scope, name: str = "") -> Trace:
         address=forwarded or real or address(scope) or "-",
         agent=agent,
     )
+
+
+def _address_in(value: bytes) -> str:
+    """Answer with an address; empty for what is none, and would only be made up to be read."""
+    text = value.strip()
+    return text.decode() if _ADDRESS.fullmatch(text) else ""

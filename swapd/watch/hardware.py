@@ -78,8 +78,9 @@ class Hardware:
         self._detect = detect
         self._in_thread = in_thread
 
-    async def look(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take the snapshot; returns when that is done or has failed."""
+        task_status.started()
         with trio.move_on_after(LONGEST):
             try:
                 self.snapshot = await self._in_thread(self._detect)

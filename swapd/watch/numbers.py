@@ -64,7 +64,8 @@ class Numbers:
         if trace.sent is not None or trace.queued:
             series.queue.observe(trace.queued)
         first = trace.first_byte
-        if first is not None:
+        # An answer in one piece has no first token: its first byte comes with the last.
+        if first is not None and trace.streamed and trace.outcome in ("ok", "client_gone"):
             series.first_token.observe(first)
         if trace.bytes:
             series.bytes.inc(trace.bytes)

@@ -10,6 +10,9 @@ from swapd.watch.tap import Tap
 
 Header = tuple[bytes, bytes]
 
+# How it ended where the model's answer was an error.
+UPSTREAM_ERROR = "upstream_error"
+
 # What an access log says of a client that left before it was answered; nginx's word.
 CLIENT_LEFT = 499
 
@@ -72,7 +75,7 @@ class Trace:
         self.agent = agent
         self.began = trio.current_time()
         self.model = ""
-        """The model's id; a peer's by its full name; what was asked for where nobody has that."""
+        """The model's id; a peer's model, or what nobody has, as it was asked for."""
         self.known = False
         """Whether `model` is configured, and not merely what a client wrote."""
         self.route = ""
@@ -115,7 +118,20 @@ class Trace:
             return self.refused
         if not self.whole:
             return "client_gone"
-        return "upstream_error" if self.status >= 400 else "ok"
+        return UPSTREAM_ERROR if self.status >= 400 else "ok"
+
+    def failed(self) -> None:
+        """Note that an error of our own ended it."""
+        self.status = self.status or 500
+        self.refused, self.said = "internal_error", "an error in swapd itself; its log says which"
+
+    @property
+    def streamed(self) -> bool:
+        """Tell whether it was answered with a stream of events."""
+        return any(
+            name.lower() == b"content-type" and b"text/event-stream" in value
+            for name, value in self.response_headers
+        )
 
     @property
     def told_status(self) -> int:

@@ -2,7 +2,8 @@
 
 Rule 1: nothing here is awaited, and nothing comes between a byte and its client.
 Rule 2: whatever an answer says, no request fails for it.
-Rule 3: of what is captured while requests are under way there is never more than of what is kept.
+Rule 3: of answers under way there is never captured more than is kept. The body of a request is in
+memory anyway, until it is over.
 """
 
 import time
@@ -68,6 +69,7 @@ class Watching:
 
     def over(self, trace: Trace) -> None:
         """Take note of a request that is over."""
+        self._reserved -= trace.reserved
         access.tell(trace)
         if not trace.name:
             return
@@ -78,7 +80,6 @@ class Watching:
     def _record(self, trace: Trace) -> None:
         tap = trace.tap
         found = tap.found() if tap is not None else NOTHING
-        self._reserved -= trace.reserved
         fine = 200 <= trace.told_status < 300 and not trace.refused
         tokens = found.tokens if fine else Tokens()
         lasted = int((trio.current_time() - trace.began) * 1000)
@@ -110,7 +111,7 @@ class Watching:
         cut = []
         if seen.request_body and trace.request_body is None:
             cut.append("req_body")
-        if fine and seen.response_body and found.truncated:
+        if fine and seen.response_body and (found.truncated or not trace.whole):
             cut.append("resp_body")
         request, response = trace.request_headers, trace.response_headers
         return Capture(

@@ -1,7 +1,8 @@
 """What watching costs: records and logs of every request, memory after many, readers of logs.
 
-Rule 1: one daemon for each way of watching, all at once, asked in turns within a round: whatever
-mood the machine is in, each of them meets it.
+Rule 1: one daemon for each way of watching, all at once. Requests are sent to each in turn within
+a round, and streams, which leave room for others, to all together: whatever mood the machine is
+in, each of them meets it.
 Rule 2: a block of requests ends when what it left behind is done, for records are written later.
 """
 
@@ -13,7 +14,9 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -81,12 +84,14 @@ def activity(plan: Plan) -> list[Row]:
                 with _spent(pid, each[way], of=_REQUESTS):
                     send_many(address, request, count=_REQUESTS, lines=_LINES)
                     time.sleep(_SETTLE)
-        for turn in range(plan.rounds):
-            for way in _rotated(turn):
-                address, pid = daemons[way]
-                with _spent(pid, chunk[way], of=_STREAMS * chunks):
-                    follow_streams(address, stream, streams=_STREAMS, chunks=chunks)
-                    time.sleep(_SETTLE)
+        for _ in range(2 * plan.rounds):
+            with contextlib.ExitStack() as spent, ThreadPoolExecutor(len(_WAYS)) as callers:
+                for way, (address, pid) in daemons.items():
+                    spent.enter_context(_spent(pid, chunk[way], of=_STREAMS * chunks))
+                    drain = partial(drain_streams, count=_STREAMS, lines=_STREAMS)
+                    callers.submit(drain, address, stream)
+                callers.shutdown()
+                time.sleep(_SETTLE)
     what = f"CPU per chunk, {_STREAMS} streams x {_RATE}/s"
     return [
         _against("CPU per request", each, _UNRECORDED, bound=1.10),

@@ -18,11 +18,9 @@ from swapd.engine import Engine
 from swapd.front import connection
 from swapd.front.serve import Front
 from swapd.ids import ModelId
-from swapd.manage.logs import PAUSE, WHICH, LiveLog, blueprint
+from swapd.manage.logs import WHICH, blueprint
 from swapd.schedule.choose import choose
-from swapd.watch.follower import PIECE
 from swapd.watch.logs import Logs
-from swapd.watch.monitor import Monitor
 from swapd.wire.pool import Pool
 from tests import stories
 from tests.fakes import FakeModels
@@ -237,51 +235,3 @@ async def test_who_asks_for_the_head_follows_nothing(world, autojump_clock):
         reply = await world.client.head(STREAM)
     assert reply.status_code == 200
     assert world.logs.combined.followers == 0
-
-
-async def test_a_flood_is_sent_in_few_pieces(autojump_clock):
-    """Two thousand lines a second are twenty writes."""
-    log = Monitor()
-    live = LiveLog(log, trio.Lock(), history=True)
-    pieces = []
-
-    async def read() -> None:
-        pieces.extend([piece async for piece in live])
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(read)
-        await wait_all_tasks_blocked()
-        for _ in range(100):
-            for _ in range(20):
-                log.write(b"x" * 100)
-            await trio.sleep(0.01)
-        log.close()
-    await live.aclose()
-    assert sum(map(len, pieces)) == 200_000
-    assert max(map(len, pieces)) <= PIECE
-    assert len(pieces) <= 1 / PAUSE + 2
-
-
-async def test_many_who_follow_take_turns(autojump_clock):
-    """A line that goes to a hundred must not keep a token waiting for a hundred writes."""
-    log = Monitor()
-    turns = trio.Lock()
-    sent = 0
-
-    async def read(live: LiveLog) -> None:
-        nonlocal sent
-        async for _ in live:
-            sent += 1
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(100):
-            nursery.start_soon(read, LiveLog(log, turns, history=True))
-        await wait_all_tasks_blocked()
-        log.write(b"line\n")
-        before = most = 0
-        while sent < 100:
-            await trio.lowlevel.checkpoint()
-            most = max(most, sent - before)
-            before = sent
-        assert most <= 2
-        nursery.cancel_scope.cancel()

@@ -114,7 +114,7 @@ async def test_the_machine_is_described_once_it_is_known(autojump_clock):
     status, refusal = await watched.get("/api/hardware")
     assert (status, refusal["error"]["code"]) == (503, "service_unavailable")
     assert refusal["error"]["message"] == "hardware detection unavailable"
-    await watched.hardware.look()
+    await watched.hardware.run()
     assert await watched.get("/api/hardware") == (200, SOUND)
 
 

@@ -235,6 +235,17 @@ async def test_large_messages_pass_both_ways_at_once(autojump_clock):
         assert got == {"client": b"m" * MEGABYTE, "model": b"c" * MEGABYTE}
 
 
+async def test_g11_a_websocket_has_a_line_in_the_log_and_no_more(autojump_clock, caplog):
+    """G11, N10: what it was switched to is told; its bytes are its own."""
+    caplog.set_level("INFO")
+    async with open_house("a") as house:
+        client, _ = await open_socket(house)
+        await client.leave()
+        await wait_all_tasks_blocked()
+        [line] = [text for text in caplog.messages if text.startswith("Request ")]
+        assert f'"GET {SOCKET} HTTP/1.1" 101 0 ' in line
+
+
 async def test_what_the_sides_agree_on_is_theirs(autojump_clock):
     """Subprotocols and extensions: compressed frames mean nothing to anybody in between."""
     async with open_house("a") as house:

@@ -355,7 +355,7 @@ async def test_descriptions_of_the_machine(path, autojump_clock):
     watched = Watched()
     status, refusal = await watched.get(path)
     assert (status, refusal["error"]["message"]) == (503, "hardware detection unavailable")
-    await watched.hardware.look()
+    await watched.hardware.run()
     status, snapshot = await watched.get(path)
     assert (status, isinstance(snapshot["accelerators"], list)) == (200, True)
 

@@ -360,7 +360,8 @@ async def test_who_hangs_up_in_the_queue_is_recorded_with_the_wait(autojump_cloc
         await trio.testing.wait_all_tasks_blocked()
         [row] = await rows(house)
         assert (row["outcome"], row["resp_status_code"]) == ("client_gone", 499)
-        assert row["queue_s"] == pytest.approx(30, abs=0.1)
+        assert row["load_s"] == pytest.approx(30, abs=0.1)
+        assert row["queue_s"] == pytest.approx(0, abs=0.1)
 
 
 async def test_a_cancelled_request_is_recorded_as_cancelled(autojump_clock):
@@ -383,10 +384,10 @@ async def test_a_failed_load_is_recorded_with_what_the_client_was_told(autojump_
         house.models.broken = set(house.engine.settings.models)
         reply = await house.post(CHAT, {"model": "a"})
         [row] = await rows(house)
-        assert (row["outcome"], row["error_msg"]) == (
-            "load_failed",
-            reply.json()["error"]["message"],
-        )
+        said = reply.json()["error"]["message"]
+        assert (row["outcome"], row["error_msg"]) == ("load_failed", said)
+        assert row["load_s"] == pytest.approx(1, abs=0.01)
+        assert row["queue_s"] == pytest.approx(0, abs=0.01)
 
 
 async def test_an_answer_cut_short_is_recorded_as_cut(autojump_clock):
@@ -467,3 +468,140 @@ async def test_a_request_body_is_captured_as_it_went_to_the_model(autojump_clock
         body = json.loads(b64decode(capture["req_body"]))
         assert body["thinking"] is True
         assert capture["req_headers"]["Authorization"] == "[REDACTED]"
+
+
+async def begun(house: House, *, status: int, body: bytes, kind: bytes) -> dict[str, Any]:
+    """Answer with the row of a stream that began before the model answered with this."""
+    house.models.load = 30
+
+    async def handler(asked: Asked) -> None:
+        await asked.answer(body, status=status, extra=b"Content-Type: " + kind + b"\r\n")
+
+    house.upstream.handler = handler
+    await house.post(CHAT, {"model": "a", "stream": True})
+    [row] = await rows(house)
+    return row
+
+
+async def test_an_error_within_a_stream_that_we_began_is_one(autojump_clock):
+    """Its client has had a 200 by then; the table must tell what it was."""
+    async with open_house("a") as house:
+        said = b'{"error":{"message":"out of memory"}}'
+        row = await begun(house, status=500, body=said, kind=b"application/json")
+        assert (row["outcome"], row["error_msg"]) == ("upstream_error", "out of memory")
+        assert row["first_byte_s"] is not None
+
+
+async def test_what_cannot_be_sent_on_within_a_stream_is_an_error(autojump_clock):
+    """The client got nothing of it."""
+    async with open_house("a") as house:
+        house.models.load = 30
+
+        async def handler(asked: Asked) -> None:
+            await asked.answer(gzip.compress(USAGE), extra=b"Content-Encoding: gzip\r\n")
+
+        house.upstream.handler = handler
+        await house.post(CHAT, {"model": "a", "stream": True})
+        [row] = await rows(house)
+        assert row["outcome"] == "upstream_error"
+        assert "compressed" in row["error_msg"]
+
+
+async def test_a_plain_answer_within_a_stream_that_we_began_is_counted(autojump_clock):
+    """A server that knows no streaming has tokens as well."""
+    async with open_house("a") as house:
+        row = await begun(house, status=200, body=USAGE, kind=b"application/json")
+        assert (row["outcome"], row["tokens"]["output_tokens"]) == ("ok", 2)
+
+
+async def test_a_request_that_waited_twice_is_told_by_its_second_wait(autojump_clock):
+    """Its model died before it had it; how long it took in the end is what its client felt."""
+    async with open_house("a") as house:
+        house.models.load = 10
+
+        async def handler(asked: Asked) -> None:
+            await asked.answer(USAGE, extra=JSON)
+
+        house.upstream.handler = handler
+        house.upstream.reachable = False
+        caller = house.call()
+        await caller.send(CHAT, {"model": "a"})
+        await trio.sleep(10.5)
+        house.models.crash("a")
+        await trio.testing.wait_all_tasks_blocked()
+        house.upstream.reachable = True
+        await trio.sleep(1)
+        await caller.leave()
+        await trio.testing.wait_all_tasks_blocked()
+        [row] = await rows(house)
+        assert row["outcome"] == "client_gone"
+        assert row["queue_s"] + row["load_s"] == pytest.approx(11.5, abs=0.2)
+
+
+async def test_a_refused_request_leaves_nothing_to_be_told_of(autojump_clock):
+    """Whoever follows would be told of it for ever."""
+    async with open_house("a") as house:
+        house.models.broken = set(house.engine.settings.models)
+        with house.live.follow() as listener:
+            await listener.receive()
+            await house.post(CHAT, {"model": "a"})
+            await trio.sleep(1)
+            assert house.live._answering == {}
+
+
+async def test_the_reserved_room_comes_back_whatever_is_recorded(autojump_clock):
+    """A reload in the middle of a request must not cost captures for ever."""
+    async with open_house("a") as house:
+
+        async def handler(asked: Asked) -> None:
+            await asked.begin_events()
+            await asked.chunk(b"data: {}\n\n")
+            await house.engine.adopt(attrs.evolve(house.engine.settings, record_activity=False))
+            await asked.chunk(b"")
+
+        house.upstream.handler = handler
+        await house.post(CHAT, {"model": "a", "stream": True})
+        assert house.watching._reserved == 0
+
+
+async def test_a_bug_of_ours_is_not_the_clients(autojump_clock, caplog):
+    """An operator must not look for it where it is not."""
+    caplog.set_level("INFO")
+    async with open_house("a") as house:
+
+        def broken(*unused: object) -> None:
+            raise KeyError("bug")
+
+        house.engine.turn = broken  # type: ignore[method-assign, assignment]
+        caller = house.call()
+        await caller.send(CHAT, {"model": "a"})
+        await caller.head()
+        [row] = await rows(house)
+        assert (row["outcome"], row["resp_status_code"]) == ("internal_error", 500)
+        assert any(" 500 " in text and "internal_error" in text for text in caplog.messages)
+
+
+async def test_only_streams_have_a_time_to_the_first_token(autojump_clock):
+    """The first byte of an answer in one piece comes with its last."""
+    async with open_house("a") as house:
+        answers(house, USAGE)
+        await house.post(CHAT, {"model": "a"})
+        text = house.watching.numbers.text().decode()
+        assert 'swapd_first_token_seconds_count{model="a"} 1' not in text
+
+
+@pytest.mark.parametrize("forged", ['1.1.1.1 "GET /x HTTP/1.1" 200', "é", "<script>", ""])
+async def test_an_address_that_is_none_is_not_believed(forged, autojump_clock, caplog):
+    """Else a client could write its own line of the log."""
+    caplog.set_level("INFO")
+    async with open_house("a") as house:
+        caller = house.call()
+        await caller.raw(
+            b"GET /running HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: "
+            + forged.encode("latin-1")
+            + b"\r\n\r\n"
+        )
+        await caller.head()
+        await trio.testing.wait_all_tasks_blocked()
+        [line] = [text for text in caplog.messages if text.startswith("Request ")]
+        assert line.startswith('Request 10.0.0.7 "GET /running HTTP/1.1" 200 ')

@@ -77,7 +77,7 @@ async def test_the_snapshot_is_there_when_the_look_is_over(autojump_clock):
     """Until then there is none."""
     hardware = Hardware(detect=lambda: SOUND, in_thread=at_once)
     assert hardware.snapshot is None
-    await hardware.look()
+    await hardware.run()
     assert hardware.snapshot == SOUND
 
 
@@ -89,7 +89,7 @@ async def test_a_failure_is_a_warning_and_nothing_more(problem, autojump_clock, 
         raise problem
 
     hardware = Hardware(detect=failing, in_thread=at_once)
-    await hardware.look()
+    await hardware.run()
     assert hardware.snapshot is None
     assert caplog.messages == [f"cannot say what this machine is: {problem}"]
 
@@ -105,7 +105,7 @@ async def test_a_look_that_hangs_is_given_up(autojump_clock, caplog):
 
     hardware = Hardware(detect=lambda: SOUND, in_thread=hanging)
     began = trio.current_time()
-    await hardware.look()
+    await hardware.run()
     assert trio.current_time() - began == pytest.approx(LONGEST)
     assert hardware.snapshot is None
     assert "looking takes longer than 10 s" in caplog.text

@@ -1,0 +1,52 @@
+"""An answer without an end: what somebody follows, as it comes.
+
+Rule 1: it is followed from the first piece on, not before: who asks for the head follows nothing.
+Rule 2: after a piece what comes is collected for a moment: a flood becomes few large writes.
+Rule 3: many who follow take turns: a hundred writes in a row would hold up every request.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from typing import Protocol
+
+import attrs
+import trio
+
+# Nobody reads faster. Seconds.
+PAUSE = 0.05
+
+
+class Followed(Protocol):
+    """What is followed, by one."""
+
+    async def receive(self) -> bytes:
+        """Wait for what came since the last time; b"" is the end."""
+
+
+@attrs.define(eq=False)
+class Stream:
+    """The body of one answer, until Quart closes it."""
+
+    follow: Callable[[], AbstractContextManager[Followed]]
+    turns: trio.Lock
+    """Shared with all who follow the same: handed on, it lets a pass of the scheduler go by."""
+    _following: ExitStack = attrs.field(factory=ExitStack)
+    _followed: Followed | None = None
+
+    def __aiter__(self) -> "Stream":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._followed is None:
+            self._followed = self._following.enter_context(self.follow())
+        else:
+            await trio.sleep(PAUSE)
+        piece = await self._followed.receive()
+        if not piece:
+            raise StopAsyncIteration
+        async with self.turns:
+            return piece
+
+    async def aclose(self) -> None:
+        """Follow no more; what Quart calls however the answer ends."""
+        self._following.close()

@@ -21,11 +21,16 @@ def tell(trace: Trace) -> None:
     if not log.isEnabledFor(logging.INFO) or trace.path.startswith(SKIPPED):
         return
     total = trio.current_time() - trace.began
-    log.info("%s", _line(trace, total), extra={"fields": _fields(trace, total)})
+    # Made here: who logs from where is looked up for every record, and nobody asks.
+    record = logging.LogRecord(log.name, logging.INFO, "", 0, _line(trace, total), None, None)
+    record.fields = _fields(trace, total)
+    log.handle(record)
 
 
 def duration(seconds: float) -> str:
     """Write a duration as Go does: 845.123µs, 12.5ms, 1.5s, 2m3.5s, 1h0m2s."""
+    if not seconds:
+        return "0µs"
     if seconds < 1:
         unit, factor = ("ms", 1e3) if seconds >= 1e-3 else ("µs", 1e6)
         return f"{_plain(seconds * factor, 6 if unit == 'ms' else 3)}{unit}"
@@ -61,13 +66,11 @@ def _fields(trace: Trace, total: float) -> dict[str, Any]:
         "total_s": round(total, 6),
     }
     if trace.name:
-        fields |= {
-            "request": trace.name,
-            "model": trace.model,
-            "outcome": trace.outcome,
-            "queue_s": round(trace.queued, 6),
-            "load_s": round(trace.loading, 6),
-        }
+        fields["request"] = trace.name
+        fields["model"] = trace.model
+        fields["outcome"] = trace.outcome
+        fields["queue_s"] = round(trace.queued, 6)
+        fields["load_s"] = round(trace.loading, 6)
     return fields
 
 

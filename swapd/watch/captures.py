@@ -8,6 +8,7 @@ others, more for each request than the memory is worth; who wants more of them h
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping
+from functools import lru_cache
 
 import attrs
 
@@ -70,13 +71,14 @@ class Capture:
     response_body: bytes | None = None
     truncated: tuple[str, ...] = ()
     """The parts of which only the beginning is here."""
+    size: int = attrs.field(init=False, eq=False)
+    """How many bytes it holds."""
 
-    @property
-    def size(self) -> int:
-        """Say how many bytes it holds."""
-        headers = [*(self.request_headers or {}).items(), *(self.response_headers or {}).items()]
+    @size.default
+    def _measured(self) -> int:
         bodies = len(self.request_body or b"") + len(self.response_body or b"")
-        return len(self.path) + bodies + sum(len(name) + len(value) for name, value in headers)
+        headers = _length(self.request_headers) + _length(self.response_headers)
+        return len(self.path) + bodies + headers
 
 
 class Captures:
@@ -117,6 +119,12 @@ class Captures:
             self.size -= capture.size
         return capture
 
+    def rename(self, key: Hashable, name: Hashable) -> None:
+        """Keep it under another key from now on, as the newest; nothing if it is not there."""
+        capture = self._kept.pop(key, None)
+        if capture is not None:
+            self._kept[name] = capture
+
     def resize(self, most: int) -> None:
         """Keep at most so many bytes from now on; none if that is 0 or less."""
         self.most = most
@@ -141,16 +149,28 @@ def redacted(
     """
     shown: dict[str, str] = {}
     for name, value in headers:
-        lower = name.lower()
+        written, lower = _as_go_writes(name)
         if lower == _LEFT_OUT or (without_encoding and lower == _ENCODING):
             continue
-        text = REDACTED if lower in SECRET else value.decode(errors="replace")
-        shown.setdefault(_as_go_writes(lower, name), text)
+        if written not in shown:
+            shown[written] = REDACTED if lower in SECRET else value.decode(errors="replace")
     return shown
 
 
-def _as_go_writes(lower: bytes, name: bytes) -> str:
-    """Write a header's name as llama-swap's language does, which leaves odd ones alone."""
+def _length(headers: Mapping[str, str] | None) -> int:
+    return sum(map(len, headers)) + sum(map(len, headers.values())) if headers else 0
+
+
+# Clients have few names, and say them with every request.
+@lru_cache(maxsize=512)
+def _as_go_writes(name: bytes) -> tuple[str, bytes]:
+    """Write a header's name as llama-swap's language does, and in small letters."""
+    lower = name.lower()
+    return _written(lower, name), lower
+
+
+def _written(lower: bytes, name: bytes) -> str:
+    # Odd ones are left alone.
     if not _TOKEN.issuperset(lower):
         return name.decode(errors="replace")
     return "-".join(word.capitalize() for word in lower.decode().split("-"))

@@ -156,7 +156,7 @@ def _message(record: logging.LogRecord, time_format: str) -> Message:
     more = _traceback(record)
     at = stamp(time_format, record.created)
     first = f"{at}{' ' if at else ''}[{level.upper()}] {text}"
-    written = "".join(f"{line}\n" for line in (first, *more)).encode(errors="replace")
+    written = "\n".join((first, *more, "")).encode(errors="replace")
     fields = getattr(record, "fields", None)
     known = dict(fields) if isinstance(fields, Mapping) else {}
     return Message(record.created, level, text, more, written, known)

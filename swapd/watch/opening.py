@@ -35,6 +35,8 @@ def open_logs(
     sink = Sink(fd, chosen)
     logs = Logs(settings.log_to_stdout, out=sink.put, flush=sink.close)
     logs.adopt(settings)
+    # Looked up for every record otherwise, and written by nobody.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     # What is not to be logged is asked for at the logger, before a line is made of it.
     root.setLevel(logs.handler.level)

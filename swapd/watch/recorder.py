@@ -53,6 +53,8 @@ class Recorder:
         """By their row's number."""
         self.heard: list[Callable[[int], None]] = []
         """Who is told the number of each stored row."""
+        self.gather: Callable[[], None] = _nothing
+        """Records what is over and is not recorded yet; asked before anything is written."""
         self.lost = 0
         """How many records were never written."""
         self._store = store
@@ -71,6 +73,10 @@ class Recorder:
             self._lose(self._pending.popleft())
         if capture is not None:
             self._capture(entry, capture)
+        self._news.set()
+
+    def expect(self) -> None:
+        """Have `gather` called soon."""
         self._news.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -99,6 +105,7 @@ class Recorder:
 
     def close(self) -> None:
         """Write what is left, and close the store. At the end, for it blocks."""
+        self.gather()
         try:
             self._store.write(self._pending)
         except StoreFailed as problem:
@@ -115,6 +122,7 @@ class Recorder:
 
     async def _write(self) -> bool:
         """Write what is pending; say whether that worked."""
+        self.gather()
         if not self._pending:
             return True
         try:
@@ -136,8 +144,7 @@ class Recorder:
         """Say of everything that has been written that it is, in its order."""
         while self._pending and (number := self._pending[0].id) is not None:
             entry = self._pending.popleft()
-            if (capture := self.captures.take(entry)) is not None:
-                self.captures.put(number, capture)
+            self.captures.rename(entry, number)
             for hear in self.heard:
                 hear(number)
 
@@ -153,6 +160,10 @@ class Recorder:
                     return await self._in_thread(work)
         except trio.TooSlowError as slow:
             raise StoreFailed(f"the store has not answered within {PATIENCE:g} s") from slow
+
+
+def _nothing() -> None:
+    """Where nothing is kept back."""
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

@@ -17,12 +17,13 @@ from swapd.watch.tokens import Tokens
 # What SQLite holds.
 LARGEST = 2**63 - 1
 
-_THEIRS = COLUMNS[1:]
-_INSERT = f"INSERT INTO activity ({', '.join(_THEIRS)}) VALUES ({', '.join('?' * len(_THEIRS))})"
-_INSERT_OURS = (
-    f"INSERT OR REPLACE INTO swapd_activity (id, {', '.join(OUR_COLUMNS)})"
-    f" VALUES (?, {', '.join('?' * len(OUR_COLUMNS))})"
-)
+_NEWEST = "SELECT seq FROM sqlite_sequence WHERE name = 'activity'"
+_INSERT = f"INSERT INTO activity ({', '.join(COLUMNS)}) VALUES "
+_INSERT_OURS = f"INSERT OR REPLACE INTO swapd_activity (id, {', '.join(OUR_COLUMNS)}) VALUES "
+
+# Rows written at once: for every statement a thread gives the interpreter away, and has to get it
+# back from requests under way. SQLite takes 32,766 values, or 999 where it is old.
+AT_ONCE = 50
 SELECT = (
     f"SELECT {', '.join(f'activity.{name}' for name in COLUMNS)},"
     f" {', '.join(f'ours.{name}' for name in OUR_COLUMNS)}"
@@ -48,11 +49,29 @@ def condition(query: Query) -> tuple[str, tuple[Any, ...]]:
     return (f" WHERE {' AND '.join(terms)}" if terms else ""), tuple(values)
 
 
-def insert(connection: sqlite3.Connection, one: Activity) -> int:
-    """Add an activity to both tables; answer with its number."""
+def insert(connection: sqlite3.Connection, several: Sequence[Activity]) -> list[int]:
+    """Add activities to both tables, in a transaction; answer with their numbers."""
+    found = connection.execute(_NEWEST).fetchone()
+    first = (found[0] if found else 0) + 1
+    for start in range(0, len(several), AT_ONCE):
+        some = several[start : start + AT_ONCE]
+        theirs, ours = list[Any](), list[Any]()
+        for number, one in enumerate(some, first + start):
+            theirs += (number, *_their_row(one))
+            ours += (number, *_our_row(one))
+        for statement, columns, values in (
+            (_INSERT, len(COLUMNS), theirs),
+            (_INSERT_OURS, 1 + len(OUR_COLUMNS), ours),
+        ):
+            row = f"({', '.join('?' * columns)})"
+            connection.execute(statement + ", ".join([row] * len(some)), values)
+    return list(range(first, first + len(several)))
+
+
+def _their_row(one: Activity) -> tuple[Any, ...]:
     tokens = one.tokens
     metadata = {**one.metadata}
-    row = (
+    return (
         _whole(int(_finite(one.at))),
         *map(characters, (one.model, one.path, one.content_type)),
         *map(_whole, (one.status, tokens.cached, tokens.draft, tokens.draft_accepted)),
@@ -62,16 +81,15 @@ def insert(connection: sqlite3.Connection, one: Activity) -> int:
         characters(one.error),
         json.dumps(metadata, separators=(",", ":"), sort_keys=True) if metadata else "",
     )
-    number = connection.execute(_INSERT, row).lastrowid
-    assert number is not None
-    ours = (
+
+
+def _our_row(one: Activity) -> tuple[Any, ...]:
+    return (
         *map(characters, (one.request, one.outcome)),
         *map(_finite, (one.queued, one.loading)),
         None if one.first_byte is None else _finite(one.first_byte),
         _whole(one.bytes),
     )
-    connection.execute(_INSERT_OURS, (number, *ours))
-    return number
 
 
 def stored(row: Sequence[Any]) -> Stored:
@@ -120,7 +138,7 @@ def _finite(number: Any) -> float:
 
 def characters(text: str) -> str:
     """Take away what is no character; JSON may name models so."""
-    return text.encode(errors="replace").decode()
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _metadata(text: str) -> dict[str, str]:

@@ -123,7 +123,7 @@ class Store:
             if not fresh:
                 return
             with transaction(connection):
-                ids = [insert(connection, entry.activity) for entry in fresh]
+                ids = insert(connection, [entry.activity for entry in fresh])
             for entry, number in zip(fresh, ids, strict=True):
                 entry.id = number
             self._since_pruning += len(fresh)

@@ -30,11 +30,11 @@ MOST_TRIES = 16
 MOST = 2**63 - 1
 
 # Where in a usage they may stand; the first that is there counts.
-_PLACES: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "input": (("prompt_tokens",), ("input_tokens",)),
-    "output": (("completion_tokens",), ("output_tokens",)),
+_PLACES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "input": (("", "prompt_tokens"), ("", "input_tokens")),
+    "output": (("", "completion_tokens"), ("", "output_tokens")),
     "cached": (
-        ("cache_read_input_tokens",),
+        ("", "cache_read_input_tokens"),
         ("input_tokens_details", "cached_tokens"),
         ("prompt_tokens_details", "cached_tokens"),
     ),
@@ -153,8 +153,7 @@ def _timed(tokens: Tokens, timings: Part) -> Tokens:
     """Let llama.cpp's own count win."""
     drafted = "draft_n" in timings and "draft_n_accepted" in timings
     took = _number(timings.get("prompt_ms")) + _number(timings.get("predicted_ms"))
-    return attrs.evolve(
-        tokens,
+    return Tokens(
         input=_count(timings.get("prompt_n")),
         output=_count(timings.get("predicted_n")),
         cached=_count(timings["cache_n"]) if "cache_n" in timings else tokens.cached,
@@ -187,11 +186,11 @@ def _measured(tokens: Tokens, metrics: Part) -> Tokens:
 def _quantities(usage: object) -> dict[str, object]:
     """Answer with those of `input`, `output` and `cached` that this usage has, as it has them."""
     said: dict[str, object] = {}
+    if not isinstance(usage, dict) or not usage:
+        return said
     for name, places in _PLACES.items():
-        for *outer, key in places:
-            holder = _part(usage)
-            for step in outer:
-                holder = _part(holder.get(step))
+        for outer, key in places:
+            holder = _part(usage.get(outer)) if outer else usage
             if key in holder:
                 said[name] = holder[key]
                 break
@@ -227,6 +226,8 @@ def _part(value: object) -> Part:
 
 
 def _count(value: object) -> int:
+    if type(value) is int and -MOST <= value <= MOST:
+        return value  # What it nearly always is.
     number = _number(value)
     if not math.isfinite(number):
         return -1
@@ -254,6 +255,14 @@ def _number(value: object) -> int | float:
 
 def _read(text: str) -> object:
     try:
+        return _quick.decode(text)
+    except (ValueError, RecursionError):
+        return _read_odd(text)
+
+
+def _read_odd(text: str) -> object:
+    """Read what may be no JSON, or hold integers too long for Python to read."""
+    try:
         return _decoder.decode(text)
     # A document may nest deeper than the interpreter's stack.
     except (ValueError, RecursionError):
@@ -270,3 +279,5 @@ def _refuse(word: str) -> NoReturn:
 
 
 _decoder = json.JSONDecoder(parse_int=_integer, parse_constant=_refuse)
+# Integers are read without a call for each; those that are too long for that are cut to size.
+_quick = json.JSONDecoder(parse_constant=_refuse)

@@ -29,6 +29,10 @@ from swapd.watch.trace import Trace
 # The most that is captured of one answer, in bytes: many times a long chat.
 LONGEST_CAPTURE = 256 * 1024
 
+# So many requests are looked at together: that costs each half of what it does alone, for the
+# interpreter comes from elsewhere; and all of them no longer than anybody notices.
+TOGETHER = 16
+
 NOTHING = Found()
 
 
@@ -43,8 +47,13 @@ class Watching:
     gpus: Gpus
     machine: Machine
     hardware: Hardware
+    _finished: list[tuple[Trace, float, int]] = attrs.field(factory=list)
+    """What is over and not recorded yet, when that was, and how many ms it lasted."""
     _reserved: int = 0
     """How many bytes of answers under way may still be captured."""
+
+    def __attrs_post_init__(self) -> None:
+        self.recorder.gather = self.settle
 
     def adopt(self, settings: Settings) -> None:
         """Follow a configuration that was loaded anew."""
@@ -69,23 +78,35 @@ class Watching:
 
     def over(self, trace: Trace) -> None:
         """Take note of a request that is over."""
-        self._reserved -= trace.reserved
         access.tell(trace)
         if not trace.name:
             return
         self.numbers.over(trace)
-        if trace.recorded and self.settings().record_activity:
-            self._record(trace)
+        if not (trace.recorded and self.settings().record_activity):
+            self._reserved -= trace.reserved
+        else:
+            lasted = trio.current_time() - trace.began
+            self._finished.append((trace, time.time(), int(lasted * 1000)))
+            if len(self._finished) >= TOGETHER:
+                self.settle()
+            else:
+                self.recorder.expect()
 
-    def _record(self, trace: Trace) -> None:
+    def settle(self) -> None:
+        """Record all that is over."""
+        finished, self._finished = self._finished, []
+        for trace, at, lasted in finished:
+            self._record(trace, at, lasted)
+
+    def _record(self, trace: Trace, at: float, lasted: int) -> None:
+        self._reserved -= trace.reserved
         tap = trace.tap
         found = tap.found() if tap is not None else NOTHING
         fine = 200 <= trace.told_status < 300 and not trace.refused
         tokens = found.tokens if fine else Tokens()
-        lasted = int((trio.current_time() - trace.began) * 1000)
         activity = Activity(
             request=trace.name,
-            at=time.time(),
+            at=at,
             model=trace.model,
             path=trace.route,
             content_type=_first(trace.response_headers, b"content-type"),

@@ -23,6 +23,7 @@ import attrs
 
 from tests.bench.callers import (
     Address,
+    BadAnswer,
     ask,
     chat,
     drain_streams,
@@ -59,6 +60,8 @@ _SETTLE = 0.4
 _LONG_RUN, _LONG_STREAMS, _LONG_CHUNKS, _LONG_LINES = 100_000, 1000, 2000, 16
 # Events a second that no model keeps up with.
 _FASTEST = 1_000_000
+# Bytes of what fast_model.py sends for each.
+_LEAST_CHUNK = 180
 
 # Megabytes a minute, and those who read them.
 _FLOOD, _READERS = 100, 100
@@ -86,11 +89,13 @@ def activity(plan: Plan) -> list[Row]:
                     time.sleep(_SETTLE)
         for _ in range(2 * plan.rounds):
             with contextlib.ExitStack() as spent, ThreadPoolExecutor(len(_WAYS)) as callers:
+                draining = []
                 for way, (address, pid) in daemons.items():
                     spent.enter_context(_spent(pid, chunk[way], of=_STREAMS * chunks))
                     drain = partial(drain_streams, count=_STREAMS, lines=_STREAMS)
-                    callers.submit(drain, address, stream)
-                callers.shutdown()
+                    draining.append(callers.submit(drain, address, stream))
+                for each_way in draining:
+                    each_way.result()
                 time.sleep(_SETTLE)
     what = f"CPU per chunk, {_STREAMS} streams x {_RATE}/s"
     return [
@@ -111,10 +116,12 @@ def watching_memory(plan: Plan) -> list[Row]:
         send_many(address, chat("fast"), count=_LONG_RUN, lines=_LINES)
         after_requests = resident_megabytes(pid)
         before, began = own_cpu_seconds(pid), time.perf_counter()
-        drain_streams(address, stream, count=_LONG_STREAMS, lines=_LONG_LINES)
+        size = drain_streams(address, stream, count=_LONG_STREAMS, lines=_LONG_LINES)
         took, spent = time.perf_counter() - began, own_cpu_seconds(pid) - before
         after_streams = resident_megabytes(pid)
     chunks = _LONG_STREAMS * _LONG_CHUNKS
+    if size < chunks * _LEAST_CHUNK:
+        raise BadAnswer(f"{size:,} bytes are not {chunks:,} chunks")
     return [
         Row(f"RSS after {_LONG_RUN:,} recorded requests", "MB", "-", swapd=after_requests),
         Row(

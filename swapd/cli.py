@@ -32,6 +32,7 @@ LOG_FORMATS = ("auto", "text", "priority", "json")
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `swapd`; leaves with the exit code."""
+    _fill_gaps()
     options = _parser().parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -54,6 +55,15 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         logging.getLogger(__name__).debug("internal error", exc_info=bug)
         code = os.EX_SOFTWARE
     sys.exit(code)
+
+
+def _fill_gaps() -> None:
+    """Have something behind every standard stream, or a socket would take its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def state_folder(environment: Mapping[str, str]) -> Path | None:

@@ -83,6 +83,9 @@ HAND_OVER = 0.0005
 
 EX_SOFTWARE = 70
 
+# Where the log goes, whatever Python has made of it.
+STDOUT = 1
+
 # What is allocated in pieces of at least this many bytes is given back when it is freed: large
 # bodies come and go, and glibc would learn from them to keep ever larger ones.
 GIVE_BACK = 1024 * 1024
@@ -126,9 +129,7 @@ def serve(
         tls = server_tls(options.certificate, options.key)
     settings = loaded.settings
     with (
-        open_logs(
-            settings, options.log_format, fd=sys.stdout.fileno(), environment=os.environ
-        ) as logs,
+        open_logs(settings, options.log_format, fd=STDOUT, environment=os.environ) as logs,
         open_listener(options.listen) as listener,
         closing(open_recorder(settings)) as recorder,
         open_warden() as warden,
@@ -251,6 +252,9 @@ async def _stop(
     await front.stop_accepting()
     with trio.move_on_after(drain):
         async with move_on_when(partial(_told_to_stop, signals, on_hangup=_deaf)):
+            with trio.move_on_after(LAST_WORDS):
+                await front.drained()
+            front.cut_followers()
             await front.drained()
     with trio.move_on_after(unload):
         await engine.unload()

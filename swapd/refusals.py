@@ -161,6 +161,11 @@ def no_such_request(name: str) -> Refusal:
     return Refusal(404, "not_found", f"inflight request not found: {name}")
 
 
+def name_too_long(longest: int) -> Refusal:
+    """Say that a name is none; it is not told again."""
+    return invalid_request(f"the model's name has more than {longest} characters")
+
+
 def no_capture() -> Refusal:
     """Say that nothing of a request was kept, or is not any more."""
     return Refusal(404, "not_found", "capture not found")

@@ -82,6 +82,8 @@ class Connection:
     def __init__(self, app: Any, config: Config, terminated: EventWrapper, peer: Peer) -> None:
         self.idle = True
         """Whether no request is under way."""
+        self.following = False
+        """Whether all that is done for it is to tell it what happens."""
         self._idle_since = trio.current_time()
         self.abort = peer.reset
         self._app: ASGIFramework = app

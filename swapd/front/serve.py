@@ -76,6 +76,12 @@ class Front:
             if connection.idle or connection.asking:
                 connection.end()
 
+    def cut_followers(self) -> None:
+        """End those who only follow what happens, also in the middle of a write that stalls."""
+        for connection in self._connections:
+            if connection.following:
+                connection.cut()
+
     def cut(self) -> None:
         """End what is still connected, whatever it is doing."""
         for connection in self._connections:

@@ -1,10 +1,10 @@
 """`GET /api/events`: everything that happens, as a stream of events. Framing as llama-swap's."""
 
 import trio
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from swapd.manage.live import Live
-from swapd.manage.streaming import Stream
+from swapd.manage.streaming import Stream, streamed
 from swapd.manage.told import Told, tells
 
 EVENTS = "text/event-stream"
@@ -27,8 +27,6 @@ def blueprint(live: Live) -> Blueprint:
     @tells(Told(kind=EVENTS))
     async def events() -> Response:
         """Follow models, requests, logs and settings, as a stream of server-sent events."""
-        # Who asks for the head alone would wait for the end of nothing.
-        body = b"" if request.method == "HEAD" else Stream(live.follow, turns)
-        return Response(body, headers=HEADERS, content_type=EVENTS)
+        return streamed(Stream(live.follow, turns), HEADERS, EVENTS)
 
     return pages

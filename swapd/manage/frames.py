@@ -16,6 +16,9 @@ from swapd.manage.listing import PhaseOf, capabilities
 from swapd.watch.captures import redacted
 from swapd.watch.trace import Trace
 
+# Of a header's value, in characters; every follower is told of it, several times.
+LONGEST_HEADER = 1024
+
 Record = dict[str, Any]
 
 # Below this only the model's own path says what is asked; elsewhere it is told as it was asked.
@@ -122,13 +125,24 @@ def in_flight(trace: Trace, instants: Instants, now: float) -> Record:
         "model": trace.model,
         "req_path": trace.route if below else trace.path,
         "method": trace.method,
-        "req_headers": redacted(trace.request_headers),
+        "req_headers": _asked(trace),
         "remote_ip": trace.address,
-        "resp_headers": redacted(trace.response_headers),
+        "resp_headers": _cut(redacted(trace.response_headers)),
         "resp_bytes": trace.bytes,
         "elapsed_ms": max(0, int((now - trace.began) * 1000)),
     }
     return {**record, "metadata": dict(trace.metadata)} if trace.metadata else record
+
+
+def _asked(trace: Trace) -> dict[str, str]:
+    """Answer with a request's headers, which are told of many times and change never."""
+    if trace.told_headers is None:
+        trace.told_headers = _cut(redacted(trace.request_headers))
+    return trace.told_headers
+
+
+def _cut(headers: dict[str, str]) -> dict[str, str]:
+    return {name: value[:LONGEST_HEADER] for name, value in headers.items()}
 
 
 def _json(value: object) -> str:

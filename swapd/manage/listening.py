@@ -64,11 +64,6 @@ class Listener:
         """How many bytes wait to be sent."""
         return sum(map(len, self._first)) + self._size
 
-    async def pause(self, seconds: float) -> None:
-        """Let some more of it come, unless it has ended."""
-        with trio.move_on_after(seconds):
-            await self._ended.wait()
-
     async def receive(self) -> bytes:
         """Wait for what comes next, several frames of it if there are; b"" is the end."""
         await self._came.wait()

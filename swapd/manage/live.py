@@ -91,6 +91,8 @@ class Live:
     """Requests whose answers are under way, and when each was told of last."""
     _ui: Frame | None = None
     _profile: Frame | None = None
+    _standing: Frame | None = None
+    """All that is in flight, as of the last news."""
 
     def __attrs_post_init__(self) -> None:
         self.engine.decisions.heard_by.append(self._decided)
@@ -199,7 +201,7 @@ class Live:
             await trio.sleep(BEAT)
 
     def _news(self, tails: Iterable[Tail]) -> list[Frame]:
-        notes, self._notes = self._notes, _Notes()
+        notes, self._notes, self._standing = self._notes, _Notes(), None
         newest = (tail.news(at_once=bool(self._newcomers)) for tail in tails)
         told = [frame for frame in newest if frame is not None]
         if notes.profile or notes.reloaded:
@@ -247,9 +249,12 @@ class Live:
             yield frames.upsert(frames.in_flight(trace, instants, now))
 
     def _snapshot(self) -> Frame:
-        now, instants = trio.current_time(), Instants.now()
-        requests = [frames.in_flight(trace, instants, now) for trace in self._shown()]
-        return frames.snapshot(requests)
+        # One for all who want one before the next news: with thousands in flight it takes long.
+        if self._standing is None:
+            now, instants = trio.current_time(), Instants.now()
+            requests = [frames.in_flight(trace, instants, now) for trace in self._shown()]
+            self._standing = frames.snapshot(requests)
+        return self._standing
 
     def _shown(self) -> Iterator[Trace]:
         traces = (flight.trace for flight in self.flights)

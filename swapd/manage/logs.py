@@ -18,7 +18,7 @@ from swapd.config.names import Names
 from swapd.engine import Engine
 from swapd.ids import ModelId
 from swapd.manage.replies import refused
-from swapd.manage.streaming import Stream
+from swapd.manage.streaming import Stream, streamed
 from swapd.manage.told import TEXT, Told, tells
 from swapd.watch.follower import Follower
 from swapd.watch.logs import Logs
@@ -37,6 +37,8 @@ PAGE = "/ui/"
 WHICH = "invalid logger. Use 'proxy', 'upstream' or a model's ID"
 
 NO_HISTORY = "no-history"
+
+PLAIN = f"{TEXT}; charset=utf-8"
 
 
 @attrs.frozen
@@ -71,7 +73,7 @@ def blueprint(engine: Engine, logs: Logs) -> Blueprint:
         """Show what was written to standard output lately; browsers are sent to the web page."""
         if "text/html" in request.headers.get("Accept", ""):
             return Response(b"", status=302, headers={"Location": PAGE}, content_type=TEXT)
-        return _text(logs.combined.history(), HEADERS)
+        return Response(logs.combined.history(), headers=HEADERS, content_type=PLAIN)
 
     @pages.get("/logs/stream")
     @tells(STREAM)
@@ -97,10 +99,8 @@ def blueprint(engine: Engine, logs: Logs) -> Blueprint:
                 return logs.of(model) if model else None
 
     def _live(log: Monitor) -> Response:
-        if request.method == "HEAD":
-            return _text(b"", LIVE)
         follow = log.follow if NO_HISTORY in request.args else partial(_with_history, log)
-        return _text(Stream(follow, turns), LIVE)
+        return streamed(Stream(follow, turns), LIVE, PLAIN)
 
     return pages
 
@@ -110,10 +110,6 @@ def _with_history(log: Monitor) -> Iterator[Follower]:
     with log.follow() as follower:
         follower.put(log.history())
         yield follower
-
-
-def _text(body: bytes | Stream, headers: dict[str, str]) -> Response:
-    return Response(body, headers=headers, content_type=f"{TEXT}; charset=utf-8")
 
 
 def _find(names: Names, path: str) -> ModelId | None:

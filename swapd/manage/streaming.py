@@ -5,12 +5,13 @@ Rule 2: after a piece what comes is collected for a moment: a flood becomes few 
 Rule 3: many who follow take turns: a hundred writes in a row would hold up every request.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
 
 import attrs
 import trio
+from quart import Response, request
 
 # Nobody reads faster. Seconds.
 PAUSE = 0.05
@@ -21,6 +22,17 @@ class Followed(Protocol):
 
     async def receive(self) -> bytes:
         """Wait for what came since the last time; b"" is the end."""
+
+
+def streamed(stream: "Stream", headers: Mapping[str, str], kind: str) -> Response:
+    """Answer with it; who asks for the head alone would wait for the end of nothing."""
+    if request.method == "HEAD":
+        return Response(b"", headers=dict(headers), content_type=kind)
+    # A stop waits for requests, and not for who only looks on. Not everybody who serves this app
+    # knows of connections.
+    if (client := request.scope.get("state", {}).get("client")) is not None:
+        client.following = True
+    return Response(stream, headers=dict(headers), content_type=kind)
 
 
 @attrs.define(eq=False)

@@ -25,6 +25,9 @@ from swapd.proxy.selectors import NoTarget, Selectors
 from swapd.proxy.spool import Body, Spliced, close
 from swapd.routes import Route
 
+# In characters. Whatever is asked for is told again, in answers, logs and the record.
+LONGEST_NAME = 1000
+
 
 @attrs.frozen
 class Plane:
@@ -62,6 +65,8 @@ class Plane:
     def _name(self, asked: Asked, settings: Settings) -> str:
         if not asked.model:
             raise Unusable(refusals.no_model(asked.kind.value))  # 1
+        if len(asked.model) > LONGEST_NAME:
+            raise Unusable(refusals.name_too_long(LONGEST_NAME))  # 1
         name = self.profiles.pinned(asked.model, settings)
         if not name:
             raise Unusable(refusals.turned_off(asked.model))  # 1

@@ -6,17 +6,19 @@ Rule 3: nothing is compressed. That would cost the one thread, or the lock that 
 others, more for each request than the memory is worth; who wants more of them has the setting.
 """
 
+import marshal
+import re
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping
 from functools import lru_cache
+from typing import Any, TypeAlias
 
 import attrs
 
 MEGABYTE = 1024 * 1024
 
-SECRET = frozenset(
-    (b"authorization", b"proxy-authorization", b"cookie", b"set-cookie", b"x-api-key")
-)
+# What llama-swap hides, and what else clients call their keys.
+SECRET = re.compile(rb"authorization|cookie|api-?key|token|secret|password|credential")
 
 REDACTED = "[REDACTED]"
 
@@ -71,14 +73,6 @@ class Capture:
     response_body: bytes | None = None
     truncated: tuple[str, ...] = ()
     """The parts of which only the beginning is here."""
-    size: int = attrs.field(init=False, eq=False)
-    """How many bytes it holds."""
-
-    @size.default
-    def _measured(self) -> int:
-        bodies = len(self.request_body or b"") + len(self.response_body or b"")
-        headers = _length(self.request_headers) + _length(self.response_headers)
-        return len(self.path) + bodies + headers
 
 
 class Captures:
@@ -87,7 +81,7 @@ class Captures:
     def __init__(self, most: int) -> None:
         self.most = most
         """How much is kept, in bytes."""
-        self._kept: OrderedDict[Hashable, Capture] = OrderedDict()
+        self._kept: OrderedDict[Hashable, _Packed] = OrderedDict()
         self.size = 0
         """In bytes, of all."""
 
@@ -98,38 +92,39 @@ class Captures:
 
     def put(self, key: Hashable, capture: Capture) -> bool:
         """Keep it as the newest, in place of another of the same key; say whether it fits."""
-        self.take(key)
-        size = capture.size
+        self.drop(key)
+        packed = _packed(capture)
+        size = _size(packed)
         if not self.enabled or size > self.most:
             return False
         while self.size + size > self.most:
-            self.take(next(iter(self._kept)))
-        self._kept[key] = capture
+            self.drop(next(iter(self._kept)))
+        self._kept[key] = packed
         self.size += size
         return True
 
     def get(self, key: Hashable) -> Capture | None:
         """Look one up; None if it is not there any more."""
-        return self._kept.get(key)
+        packed = self._kept.get(key)
+        return None if packed is None else _unpacked(packed)
 
-    def take(self, key: Hashable) -> Capture | None:
-        """Remove one, and answer with it."""
-        capture = self._kept.pop(key, None)
-        if capture is not None:
-            self.size -= capture.size
-        return capture
+    def drop(self, key: Hashable) -> None:
+        """Forget one, if it is there."""
+        packed = self._kept.pop(key, None)
+        if packed is not None:
+            self.size -= _size(packed)
 
     def rename(self, key: Hashable, name: Hashable) -> None:
         """Keep it under another key from now on, as the newest; nothing if it is not there."""
-        capture = self._kept.pop(key, None)
-        if capture is not None:
-            self._kept[name] = capture
+        packed = self._kept.pop(key, None)
+        if packed is not None:
+            self._kept[name] = packed
 
     def resize(self, most: int) -> None:
         """Keep at most so many bytes from now on; none if that is 0 or less."""
         self.most = most
         while self._kept and self.size > most:
-            self.take(next(iter(self._kept)))
+            self.drop(next(iter(self._kept)))
 
     def clear(self) -> None:
         """Forget them all."""
@@ -138,6 +133,27 @@ class Captures:
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._kept
+
+
+_Packed: TypeAlias = tuple[bytes, bytes | None, bytes | None]
+"""All but the bodies as one object, for many small ones would take many times their size."""
+
+
+def _packed(capture: Capture) -> _Packed:
+    heads: Any = (capture.request_headers, capture.response_headers)
+    known = marshal.dumps((capture.path, *heads, capture.truncated))
+    return known, capture.request_body, capture.response_body
+
+
+def _unpacked(packed: _Packed) -> Capture:
+    known, request, response = packed
+    path, asked, answered, truncated = marshal.loads(known)
+    return Capture(path, asked, request, answered, response, truncated)
+
+
+def _size(packed: _Packed) -> int:
+    known, request, response = packed
+    return len(known) - _NOTHING + len(request or b"") + len(response or b"")
 
 
 def redacted(
@@ -149,24 +165,20 @@ def redacted(
     """
     shown: dict[str, str] = {}
     for name, value in headers:
-        written, lower = _as_go_writes(name)
+        written, lower, hidden = _as_go_writes(name)
         if lower == _LEFT_OUT or (without_encoding and lower == _ENCODING):
             continue
         if written not in shown:
-            shown[written] = REDACTED if lower in SECRET else value.decode(errors="replace")
+            shown[written] = REDACTED if hidden else value.decode(errors="replace")
     return shown
-
-
-def _length(headers: Mapping[str, str] | None) -> int:
-    return sum(map(len, headers)) + sum(map(len, headers.values())) if headers else 0
 
 
 # Clients have few names, and say them with every request.
 @lru_cache(maxsize=512)
-def _as_go_writes(name: bytes) -> tuple[str, bytes]:
-    """Write a header's name as llama-swap's language does, and in small letters."""
+def _as_go_writes(name: bytes) -> tuple[str, bytes, bool]:
+    """Write a header's name as llama-swap's language does, in small letters, and say if secret."""
     lower = name.lower()
-    return _written(lower, name), lower
+    return _written(lower, name), lower, bool(SECRET.search(lower))
 
 
 def _written(lower: bytes, name: bytes) -> str:
@@ -174,3 +186,7 @@ def _written(lower: bytes, name: bytes) -> str:
     if not _TOKEN.issuperset(lower):
         return name.decode(errors="replace")
     return "-".join(word.capitalize() for word in lower.decode().split("-"))
+
+
+# What nothing takes is not counted.
+_NOTHING = len(_packed(Capture(""))[0])

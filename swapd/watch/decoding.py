@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import attrs
 
-# Far beyond any answer that says how many tokens it took.
-MOST = 64 * 1024 * 1024
+# Far beyond any chat; a piece may unpack to all of it, and everybody waits for that.
+MOST = 8 * 1024 * 1024
 
 # Nobody packs an answer more often; every layer costs a library's memory.
 MOST_CODINGS = 4

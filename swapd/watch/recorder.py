@@ -62,6 +62,7 @@ class Recorder:
         self._pending: deque[Entry] = deque()
         self._news = trio.Event()
         self._turn = trio.Lock()
+        self._writing = trio.Lock()
         self.trouble = ""
         """Why nothing can be written now; empty while it can."""
 
@@ -95,17 +96,18 @@ class Recorder:
 
     async def page(self, query: Query) -> Page:
         """Answer with a page of rows; raises `StoreFailed`."""
-        await self._write()
+        await self._write_first()
         return await self._ask(partial(self._store.page, query))
 
     async def stats(self, model: str = "") -> Stats:
         """Answer with the numbers of all rows, or of a model's; raises `StoreFailed`."""
-        await self._write()
+        await self._write_first()
         return await self._ask(partial(self._store.stats, model))
 
     def close(self) -> None:
         """Write what is left, and close the store. At the end, for it blocks."""
         self.gather()
+        self._store.hurry()
         try:
             self._store.write(self._pending)
         except StoreFailed as problem:
@@ -116,9 +118,15 @@ class Recorder:
     def _capture(self, entry: Entry, capture: Capture) -> None:
         if self.captures.enabled and not self.captures.put(entry, capture):
             log.warning(
-                "cannot capture %s: its %d bytes are more than all of captureBuffer",
-                *(entry.activity.request, capture.size),
+                "cannot capture %s: it is larger than all of captureBuffer",
+                entry.activity.request,
             )
+
+    async def _write_first(self) -> None:
+        """Have all in the store that can be; who only reads does not wait for it twice."""
+        async with self._writing:
+            if not self.trouble:
+                await self._write()
 
     async def _write(self) -> bool:
         """Write what is pending; say whether that worked."""
@@ -149,7 +157,7 @@ class Recorder:
                 hear(number)
 
     def _lose(self, entry: Entry) -> None:
-        self.captures.take(entry)
+        self.captures.drop(entry)
         # A thread that was given up may have written it nevertheless.
         self.lost += entry.id is None
 

@@ -17,7 +17,12 @@ from swapd.watch.tokens import Tokens
 # What SQLite holds.
 LARGEST = 2**63 - 1
 
-_NEWEST = "SELECT seq FROM sqlite_sequence WHERE name = 'activity'"
+# Never one that was used before, as by a row that was pruned; what the table remembers of that may
+# be missing in a file that somebody has repaired.
+_NEWEST = (
+    "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'activity'), 0),"
+    " coalesce((SELECT max(id) FROM activity), 0))"
+)
 _INSERT = f"INSERT INTO activity ({', '.join(COLUMNS)}) VALUES "
 _INSERT_OURS = f"INSERT OR REPLACE INTO swapd_activity (id, {', '.join(OUR_COLUMNS)}) VALUES "
 
@@ -51,8 +56,7 @@ def condition(query: Query) -> tuple[str, tuple[Any, ...]]:
 
 def insert(connection: sqlite3.Connection, several: Sequence[Activity]) -> list[int]:
     """Add activities to both tables, in a transaction; answer with their numbers."""
-    found = connection.execute(_NEWEST).fetchone()
-    first = (found[0] if found else 0) + 1
+    first = connection.execute(_NEWEST).fetchone()[0] + 1
     for start in range(0, len(several), AT_ONCE):
         some = several[start : start + AT_ONCE]
         theirs, ours = list[Any](), list[Any]()

@@ -12,7 +12,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import attrs
 
@@ -115,6 +115,7 @@ class Store:
         self._turn = threading.Lock()
         self._since_pruning = 0
         self._pruned = wall()
+        self._patience = BUSY
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Store those that are not stored yet, all or none, and number them."""
@@ -176,6 +177,12 @@ class Store:
         with self._alone() as connection:
             self._prune(connection)
 
+    def hurry(self) -> None:
+        """Wait for nobody any more as long as before: the end has come."""
+        self._patience = CLOSING
+        with suppress(StoreFailed), self._alone() as connection:
+            connection.execute(f"PRAGMA busy_timeout = {CLOSING * 1000:.0f}")
+
     def close(self) -> None:
         """Close it; left to the process's end if somebody cannot be stopped using it."""
         if self._turn.acquire(timeout=CLOSING):
@@ -210,7 +217,7 @@ class Store:
     @contextmanager
     def _alone(self) -> Iterator[sqlite3.Connection]:
         """Use the connection as the only one; raise `StoreFailed` for whatever SQLite says."""
-        if not self._turn.acquire(timeout=BUSY):
+        if not self._turn.acquire(timeout=self._patience):
             raise StoreFailed("the disk still does what it was asked before")
         try:
             yield self._connection

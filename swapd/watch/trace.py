@@ -48,6 +48,7 @@ class Trace:
         "shown",
         "status",
         "tap",
+        "told_headers",
         "whole",
     )
 
@@ -108,6 +109,8 @@ class Trace:
         """What our own refusal says."""
         self.tap: Tap | None = None
         """Listens to the model's answer, if anybody wants to know what it says."""
+        self.told_headers: dict[str, str] | None = None
+        """The request's headers as people are told of them; None before that."""
         self.reserved = 0
         """How much of the answer may be captured, in bytes."""
 

@@ -78,6 +78,8 @@ class Watching:
 
     def over(self, trace: Trace) -> None:
         """Take note of a request that is over."""
+        if trace.method == "HEAD":
+            trace.bytes = 0  # What was said of the body was not sent.
         access.tell(trace)
         if not trace.name:
             return

@@ -167,7 +167,6 @@ async def test_closing_ends_the_waiting_at_once(nursery, autojump_clock):
 
     async def follow() -> None:
         got.append(await follower.receive())
-        await follower.pause(1000)
         got.append(await follower.receive())
 
     nursery.start_soon(follow)
@@ -177,9 +176,3 @@ async def test_closing_ends_the_waiting_at_once(nursery, autojump_clock):
     follower.begin([frames.activity(1)])
     await wait_all_tasks_blocked()
     assert (got, follower.waiting, trio.current_time()) == ([b"", b""], 0, 0.0)
-
-
-async def test_a_pause_is_as_long_as_it_is_said(autojump_clock):
-    """While nothing ends it."""
-    await listener().pause(0.05)
-    assert trio.current_time() == pytest.approx(0.05)

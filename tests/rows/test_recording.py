@@ -605,3 +605,24 @@ async def test_an_address_that_is_none_is_not_believed(forged, autojump_clock, c
         await trio.testing.wait_all_tasks_blocked()
         [line] = [text for text in caplog.messages if text.startswith("Request ")]
         assert line.startswith('Request 10.0.0.7 "GET /running HTTP/1.1" 200 ')
+
+
+async def test_a_name_longer_than_any_is_refused_and_not_told_again(autojump_clock, caplog):
+    """Whoever may ask could fill memory, disk and log with names."""
+    caplog.set_level("INFO")
+    async with open_house("a") as house:
+        reply = await house.post(CHAT, {"model": "x" * 1001})
+        assert (reply.status, reply.code) == (400, "invalid_request")
+        assert "xxx" not in reply.body.decode()
+        assert await rows(house) == []
+        assert not any("xxx" in text for text in caplog.messages)
+        assert (await house.post(CHAT, {"model": "x" * 1000})).status == 404
+
+
+async def test_the_head_of_a_page_has_no_body_in_the_log(autojump_clock, caplog):
+    """Bytes are those that were sent."""
+    caplog.set_level("INFO")
+    async with open_house("a") as house:
+        await house.get("/v1/models", method="HEAD")
+        await trio.testing.wait_all_tasks_blocked()
+        assert any('"HEAD /v1/models HTTP/1.1" 200 0 ' in text for text in caplog.messages)

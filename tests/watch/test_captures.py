@@ -3,7 +3,7 @@
 import pytest
 
 from swapd.routes import ROUTES
-from swapd.watch.captures import MASKS, Capture, Captures, redacted
+from swapd.watch.captures import MASKS, REDACTED, Capture, Captures, redacted
 
 
 @pytest.mark.parametrize(
@@ -41,10 +41,21 @@ def test_a_decoded_body_is_not_called_encoded():
     assert redacted(headers) == {"Content-Encoding": "gzip", "A": "1"}
 
 
-def test_a_capture_is_as_large_as_what_it_says():
-    """Headers count: of many requests they are most."""
-    capture = Capture("/p", {"ab": "c"}, b"12345", {"d": ""}, None)
-    assert capture.size == 2 + 3 + 5 + 1
+def test_headers_count():
+    """Of many requests they are most; and what comes back is what went in."""
+    captures = Captures(10_000)
+    capture = Capture("/p", {"ab": "c" * 1000}, b"12345", {"d": "é"}, None, ("resp_body",))
+    captures.put(1, capture)
+    assert 1000 + 5 < captures.size < 1100
+    assert captures.get(1) == capture
+
+
+@pytest.mark.parametrize(
+    "name", ["Api-Key", "X-Goog-Api-Key", "X-Auth-Token", "X-Client-Secret", "X-ApiKey", "Cookie"]
+)
+def test_whatever_is_called_a_key_is_one(name):
+    """Vendors have names of their own for them."""
+    assert redacted([(name.encode(), b"sk-1")]) == {name.replace("ApiKey", "Apikey"): REDACTED}
 
 
 def test_a_smaller_buffer_forgets_the_oldest():

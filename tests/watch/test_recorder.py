@@ -126,8 +126,8 @@ async def test_only_so_many_wait_for_a_store_that_fails(desk, monkeypatch, autoj
     assert desk.recorder.captures.size == sum(len(name) for name in desk.stored())
 
 
-async def test_a_question_is_answered_though_nothing_can_be_written(desk, autojump_clock):
-    """A full disk can still be read."""
+async def test_a_question_is_answered_though_nothing_can_be_written(desk, nursery, autojump_clock):
+    """A full disk can still be read; who reads waits for no writing that has just failed."""
     desk.record("r-1")
     await desk.recorder.page(Query())
     desk.record("r-2")
@@ -135,7 +135,27 @@ async def test_a_question_is_answered_though_nothing_can_be_written(desk, autoju
     connection.execute("PRAGMA query_only = ON")
     assert (await desk.recorder.page(Query())).total == 1
     connection.execute("PRAGMA query_only = OFF")
+    assert (await desk.recorder.page(Query())).total == 1
+    await nursery.start(desk.recorder.run)
+    await trio.sleep(1)
     assert (await desk.recorder.page(Query())).total == 2
+
+
+async def test_many_who_ask_wait_for_one_attempt_to_write(desk, autojump_clock):
+    """Fifty pages that each tried for themselves would all be given up."""
+    desk.record("r-1")
+    connection = desk.store._connection
+    connection.execute("PRAGMA query_only = ON")
+    totals: list[int] = []
+
+    async def ask() -> None:
+        totals.append((await desk.recorder.page(Query())).total)
+
+    async with trio.open_nursery() as asking:
+        for _ in range(50):
+            asking.start_soon(ask)
+    assert totals == [0] * 50
+    assert desk.works == 50 + 1
 
 
 async def test_a_disk_that_hangs_holds_nobody(desk, autojump_clock):
@@ -147,7 +167,7 @@ async def test_a_disk_that_hangs_holds_nobody(desk, autojump_clock):
     assert trio.current_time() == pytest.approx(2 * PATIENCE)
 
 
-async def test_what_an_abandoned_thread_wrote_is_not_written_again(desk, autojump_clock):
+async def test_what_an_abandoned_thread_wrote_is_not_written_again(desk, nursery, autojump_clock):
     """The disk woke up after everybody had gone; each record is there once."""
     desk.hanging = True
     desk.record("r-1")
@@ -156,6 +176,8 @@ async def test_what_an_abandoned_thread_wrote_is_not_written_again(desk, autojum
     desk.hanging = False
     desk.abandoned[0]()
     desk.record("r-2")
+    await nursery.start(desk.recorder.run)
+    await trio.sleep(1)
     assert (await desk.recorder.page(Query())).total == 2
     assert desk.heard == [1, 2]
 
@@ -196,7 +218,7 @@ def test_an_end_that_cannot_write_says_how_many_are_lost(tmp_path, caplog):
 def test_a_capture_larger_than_all_is_refused_with_a_word(desk, caplog):
     """Whoever looks for it finds out which setting to change."""
     desk.recorder.record(activity(request="r-9"), Capture("x" * 1001))
-    assert "cannot capture r-9: its 1001 bytes are more than all of captureBuffer" in caplog.text
+    assert "cannot capture r-9: it is larger than all of captureBuffer" in caplog.text
 
 
 async def test_threads_do_the_work_unless_a_test_wants_them_not_to():

@@ -233,6 +233,24 @@ def test_many_old_rows_go_in_parts(opened, monkeypatch):
     assert ids(store) == [100, 99, 98]
 
 
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        "DELETE FROM sqlite_sequence",
+        "UPDATE sqlite_sequence SET seq = 1",
+    ],
+)
+def test_a_file_that_has_forgotten_its_numbers_is_written_on(spoiled, opened, path):
+    """As tools leave it that copy a database row by row."""
+    add(opened(), five())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(spoiled)
+        connection.commit()
+    store = opened()
+    add(store, [activity()])
+    assert ids(store) == [6, 5, 4, 3, 2, 1]
+
+
 def test_numbers_are_never_used_again(opened):
     """A capture, or a page that somebody has open, is of the row that it names."""
     store = opened(days=1)

@@ -209,6 +209,7 @@ class ToClient:
 
     def _note(self, status: int, headers: Headers) -> None:
         self.trace.status, self.trace.response_headers = status, headers
+        self.trace.kind = (first(headers, b"content-type") or b"").decode("latin-1")
         if self.headed is not None:
             self.headed()
 

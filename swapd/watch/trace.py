@@ -27,6 +27,7 @@ class Trace:
         "bytes",
         "counted",
         "first",
+        "kind",
         "known",
         "loading",
         "metadata",
@@ -96,6 +97,8 @@ class Trace:
         """When the first byte of the model's answer was there."""
         self.status = 0
         """Of the answer; 0 while there is none."""
+        self.kind = ""
+        """The content type of the answer."""
         self.response_headers: list[Header] = []
         self.bytes = 0
         """What the client was sent of the body."""
@@ -131,10 +134,7 @@ class Trace:
     @property
     def streamed(self) -> bool:
         """Tell whether it was answered with a stream of events."""
-        return any(
-            name.lower() == b"content-type" and b"text/event-stream" in value
-            for name, value in self.response_headers
-        )
+        return "text/event-stream" in self.kind
 
     @property
     def told_status(self) -> int:

@@ -35,6 +35,8 @@ TOGETHER = 16
 
 NOTHING = Found()
 
+_ENCODING = b"content-encoding"
+
 
 @attrs.define
 class Watching:
@@ -70,8 +72,8 @@ class Watching:
         trace.reserved = keep
         tap = trace.tap = Tap(
             path=trace.route,
-            content_type=_first(trace.response_headers, b"content-type"),
-            encoding=_first(trace.response_headers, b"content-encoding"),
+            content_type=trace.kind,
+            encoding=_encoding(trace),
             keep=keep,
         )
         return tap.feed
@@ -96,9 +98,8 @@ class Watching:
 
     def settle(self) -> None:
         """Record all that is over."""
-        finished, self._finished = self._finished, []
-        for trace, at, lasted in finished:
-            self._record(trace, at, lasted)
+        while self._finished:
+            self._record(*self._finished.pop(0))
 
     def _record(self, trace: Trace, at: float, lasted: int) -> None:
         self._reserved -= trace.reserved
@@ -111,7 +112,7 @@ class Watching:
             at=at,
             model=trace.model,
             path=trace.route,
-            content_type=_first(trace.response_headers, b"content-type"),
+            content_type=trace.kind,
             status=trace.told_status,
             tokens=tokens,
             duration_ms=max(lasted, tokens.model_ms),
@@ -163,8 +164,8 @@ def _error(trace: Trace, found: Found) -> str:
     return found.error(trace.status)
 
 
-def _first(headers: list[tuple[bytes, bytes]], wanted: bytes) -> str:
-    for name, value in headers:
-        if len(name) == len(wanted) and name.lower() == wanted:
+def _encoding(trace: Trace) -> str:
+    for name, value in trace.response_headers:
+        if len(name) == len(_ENCODING) and name.lower() == _ENCODING:
             return value.decode("latin-1")
     return ""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from swapd.config.load import Loaded, loaded_from
@@ -380,6 +380,8 @@ def test_a_secret_within_another_uncovers_nothing() -> None:
 )
 def test_a_secret_of_any_characters_is_masked(secret: str) -> None:
     """Rule 2: quoting in YAML must not hide it from the mask."""
+    # A secret that is a word of the language is masked there as well, and nothing is found.
+    assume(secret not in "apiKeys, models")
     quoted = secret.replace("'", "''").replace("${", "$-")
     secret = quoted.replace("''", "'")
     text = f"apiKeys: ['{quoted}']\nmodels: {{a: {{cmd: 'x=<{quoted}>', proxy: 'http://h'}}}}"

@@ -51,7 +51,7 @@ async def answered(model: str = "a", *, known: bool = True) -> Trace:
     trace.first = trio.current_time()
     await trio.sleep(2)
     trace.status, trace.bytes, trace.whole = 200, 1234, True
-    trace.response_headers = [(b"Content-Type", b"text/event-stream")]
+    trace.kind = "text/event-stream"
     return trace
 
 

@@ -338,6 +338,19 @@ def test_a_terminal_without_its_letters_gets_them_spelled(flags, tmp_path):
 
 
 @pytest.mark.real
+def test_a_store_that_is_no_database_is_78_and_left_alone(tmp_path):
+    """The record of requests is worth a word before anything is served without it."""
+    store, config = tmp_path / "notes.txt", tmp_path / "swapd.yaml"
+    store.write_text("no database, but long enough to be looked at as one " * 9)
+    config.write_text(f"store: {{path: '{store}'}}\nmodels: {{a: {{cmd: 'true ${{PORT}}'}}}}\n")
+    ended = run("serve", "--config", str(config), "--listen", "127.0.0.1:0")
+    assert (ended.returncode, ended.stdout) == (78, "")
+    assert ended.stderr.startswith("swapd: cannot ")
+    assert "store.path" in ended.stderr
+    assert store.read_text().startswith("no database")
+
+
+@pytest.mark.real
 def test_an_address_in_use_is_69_although_the_configuration_is_fine(good):
     """A service manager may try again; with 78 it should not."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

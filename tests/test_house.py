@@ -42,6 +42,7 @@ LONGEST = 300
 # an error handler instead, which is Quart's way to say the same.
 CATCHES_EVERYTHING = {
     *("cli.py", "reload.py", "runs.py", "front/connection.py", "front/serve.py", "watchers.py"),
+    "terminal/commands.py",
 }
 
 PRINTS = {"cli.py", "demo/__main__.py", "demo/server.py"}

@@ -102,6 +102,9 @@ def _leaving(work: Work) -> Callable[[argparse.Namespace], int]:
             # The daemon's are Endings: this is the output's own, as of a full disk.
             complain(f"cannot write: {problem.strerror}")
             return CannotTell.code
+        except Exception as bug:  # noqa: BLE001 - the outermost line: no traceback is for people
+            complain(f"internal error, please report it: {bug!r}")
+            return os.EX_SOFTWARE
         finally:
             _let_go()
 

@@ -39,11 +39,11 @@ class Present(Collector):
             ),
             *self._models(),
             CounterMetricFamily(
-                "swapd_serving_seconds", "Seconds spent serving requests.", serving
+                "swapd_serving_seconds", "Seconds in which requests were served.", serving
             ),
             CounterMetricFamily(
                 "swapd_swapping_seconds",
-                "Seconds spent swapping: stopping and loading models.",
+                "Seconds in which models were stopped or loaded and nothing was served.",
                 swapping,
             ),
         ]

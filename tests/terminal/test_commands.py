@@ -3,6 +3,7 @@
 0 done · 1 refused · 3 no daemon there · 4 cannot tell · 64 wrong usage · 130 Ctrl-C
 """
 
+import argparse
 import json
 import os
 import signal
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from swapd.terminal.commands import NAMES, main
+from swapd.terminal.client import Client
+from swapd.terminal.commands import NAMES, _leaving, main
 from tests.daemons import Daemon, make_certificate, pretend, serving
 from tests.terminal.conftest import saying
 
@@ -292,3 +294,15 @@ async def test_a_log_is_followed_until_the_daemon_stops(tmp_path):
         finally:
             following.kill()
             await following.stdout.aclose()
+
+
+def test_a_bug_of_ours_is_a_sentence(capsys):
+    """No traceback is for people; what it says is what to report."""
+
+    def work(asked: argparse.Namespace, client: Client) -> None:
+        raise KeyError("bug")
+
+    run_it = _leaving(work)
+    assert run_it(argparse.Namespace(url=None)) == os.EX_SOFTWARE
+    said = capsys.readouterr().err
+    assert said == "swapd: internal error, please report it: KeyError('bug')\n"

@@ -228,8 +228,9 @@ def readers() -> list[int]:
     for name in filter(str.isdecimal, os.listdir("/proc")):
         with suppress(OSError):
             state, parent = said_of(int(name), "stat").rpartition(")")[2].split()[:2]
-            # What has ended has no command any more.
-            ours = state == "Z" or "prefetch.py" in said_of(int(name), "cmdline")
+            # What has ended has no command any more, and what has just been started none yet.
+            command = said_of(int(name), "cmdline")
+            ours = state == "Z" or not command or "prefetch.py" in command
             if int(parent) == os.getpid() and ours:
                 found.append(int(name))
     return found

@@ -8,7 +8,7 @@ Only what lies outside is pretended: processes, the models' servers, sockets and
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -222,46 +222,48 @@ async def open_house(
     `headers` are sent with every `post` and `get`.
     """
     chosen = settings or stories.settings(models)
-    async with trio.open_nursery() as nursery:
-        fakes = FakeModels()
-        upstream = FakeUpstream(nursery)
+    recorder = open_recorder(chosen, in_thread=at_once)
+    with closing(recorder):
+        async with trio.open_nursery() as nursery:
+            fakes = FakeModels()
+            upstream = FakeUpstream(nursery)
 
-        def open_pool(model: Model) -> Pool:
-            return Pool(model.origin, connect=upstream.connect)
+            def open_pool(model: Model) -> Pool:
+                return Pool(model.origin, connect=upstream.connect)
 
-        read_ahead: list[ModelId] = []
-        logs = Logs(chosen.log_to_stdout)
-        engine = Engine(
-            chosen,
-            choose(chosen),
-            supervise=fakes,
-            open_pool=open_pool,
-            read_ahead=lambda model: read_ahead.append(model.id) if model else None,
-        )
-        reloader = Reloader(Loaded(chosen), read=read, adopt=engine.adopt, running=engine.running)
-        flights, profiles = Flights(), Profiles()
-        loads = Loads(engine, flights)
-        recorder = open_recorder(chosen, in_thread=at_once)
-        watching = watch_over(engine, logs, recorder)
-        live = Live(engine, flights, profiles, logs, recorder, loads)
-        manage = make_app(
-            *(engine, reloader),
-            profiles=profiles,
-            flights=flights,
-            loads=loads,
-            watching=watching,
-            live=live,
-        )
-        relay = Relay(engine, flights, Peers(partial(Pool, connect=upstream.connect)))
-        front = Front(make_gateway(relay, profiles, manage, watching, max_body=max_body))
-        await nursery.start(engine.run)
-        await nursery.start(reloader.run)
-        await nursery.start(loads.run)
-        await nursery.start(recorder.run)
-        await nursery.start(live.run)
-        yield House(
-            *(engine, reloader, front, fakes, upstream, flights, nursery, headers, read_ahead),
-            *(watching, live),
-        )
-        recorder.close()
-        nursery.cancel_scope.cancel()
+            read_ahead: list[ModelId] = []
+            logs = Logs(chosen.log_to_stdout)
+            engine = Engine(
+                chosen,
+                choose(chosen),
+                supervise=fakes,
+                open_pool=open_pool,
+                read_ahead=lambda model: read_ahead.append(model.id) if model else None,
+            )
+            reloader = Reloader(
+                Loaded(chosen), read=read, adopt=engine.adopt, running=engine.running
+            )
+            flights, profiles = Flights(), Profiles()
+            loads = Loads(engine, flights)
+            watching = watch_over(engine, logs, recorder)
+            live = Live(engine, flights, profiles, logs, recorder, loads)
+            manage = make_app(
+                *(engine, reloader),
+                profiles=profiles,
+                flights=flights,
+                loads=loads,
+                watching=watching,
+                live=live,
+            )
+            relay = Relay(engine, flights, Peers(partial(Pool, connect=upstream.connect)))
+            front = Front(make_gateway(relay, profiles, manage, watching, max_body=max_body))
+            await nursery.start(engine.run)
+            await nursery.start(reloader.run)
+            await nursery.start(loads.run)
+            await nursery.start(recorder.run)
+            await nursery.start(live.run)
+            yield House(
+                *(engine, reloader, front, fakes, upstream, flights, nursery, headers, read_ahead),
+                *(watching, live),
+            )
+            nursery.cancel_scope.cancel()

@@ -1,5 +1,6 @@
 """The control plane without any model."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from tests.house import at_once
 
 
 @pytest.fixture
-def app() -> Any:
+def app() -> Iterator[Any]:
     """Make the app over an engine that does not run."""
     settings = stories.settings(["a"])
     engine = Engine(
@@ -40,7 +41,7 @@ def app() -> Any:
     recorder = open_recorder(settings, in_thread=at_once)
     watching = watch_over(engine, logs, recorder)
     live = Live(engine, flights, profiles, logs, recorder, loads)
-    return make_app(
+    yield make_app(
         *(engine, reloader),
         profiles=profiles,
         flights=flights,
@@ -48,3 +49,4 @@ def app() -> Any:
         watching=watching,
         live=live,
     )
+    recorder.close()

@@ -77,7 +77,11 @@ def server(monkeypatch) -> Iterator[Pretender]:
         def log_message(self, *words: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *client: object) -> None:
+            """Say nothing of who has hung up: that is what some tests are about."""
+
+    with Server(("127.0.0.1", 0), Handler) as http:
         serving = threading.Thread(target=http.serve_forever, args=(0.01,))
         serving.start()
         pretender.url = f"http://127.0.0.1:{http.server_port}"

@@ -24,10 +24,12 @@ from swapd.front.listen import Address, BadAddress, CannotListen
 from swapd.front.serve import BadTls
 from swapd.reload import seen
 from swapd.terminal.commands import Parser, add_commands
+from swapd.watch.opening import AUTO
+from swapd.watch.printing import Form
 from swapd.watch.store import CannotStore
 
 # What the log may look like; the first, unless somebody says otherwise.
-LOG_FORMATS = ("auto", "text", "priority", "json")
+LOG_FORMATS = (AUTO, *(form.value for form in Form))
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -19,7 +19,7 @@ from swapd.watch.gpus import Gpus
 from swapd.watch.hardware import Hardware
 from swapd.watch.machine import Machine
 from swapd.watch.nvidia import Nvidia
-from swapd.watch.samples import Interface, SystemSample
+from swapd.watch.samples import GpuSample, Interface, SystemSample
 
 T = TypeVar("T")
 
@@ -282,3 +282,14 @@ class Watched:
 
 def _processes(sizes: Mapping[int, int | None]) -> list[Any]:
     return [SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in sizes.items()]
+
+
+@attrs.define
+class Unmeasured:
+    """A machine that nobody has looked at yet."""
+
+    def system(self, after: float | None) -> list[SystemSample]:
+        return []
+
+    def gpu(self, after: float | None) -> list[GpuSample]:
+        return []

@@ -5,7 +5,6 @@
 3. everything else goes to the control plane.
 """
 
-import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -74,8 +73,6 @@ class Gateway:
         try:
             await answer(heard)
         finally:
-            if isinstance(sys.exception(), Exception):
-                trace.failed()
             self.watching.over(trace)
 
 

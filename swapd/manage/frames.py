@@ -14,6 +14,7 @@ from swapd.config.settings import Model, Settings
 from swapd.manage.instants import Instants
 from swapd.manage.listing import PhaseOf, capabilities
 from swapd.watch.captures import redacted
+from swapd.watch.follower import marker
 from swapd.watch.trace import Trace
 
 # Of a header's value, in characters; every follower is told of it, several times.
@@ -64,12 +65,7 @@ def log_text(source: str, text: str, *, told: int = 0) -> Frame:
 
 def dropped(source: str, count: int) -> Frame:
     """Say that so many bytes of a log stood here."""
-    return log_text(source, gap(count), told=count)
-
-
-def gap(count: int) -> str:
-    """Say in a log that so many bytes stood here."""
-    return f"\n— {count} bytes dropped —\n"
+    return log_text(source, marker(count).decode(), told=count)
 
 
 def model_status(settings: Settings, phase: PhaseOf) -> Frame:

@@ -264,8 +264,7 @@ class Live:
         return frames.model_status(self.engine.settings, self._phase)
 
     def _phase(self, model: ModelId) -> Phase:
-        standing = self.engine.ask.model(model)
-        return Phase.FAILED if standing.failed else standing.phase
+        return self.engine.ask.model(model).shown
 
     def _active(self) -> Frame:
         profile = self.profiles.active(self.engine.settings)

@@ -23,8 +23,7 @@ def blueprint(engine: Engine, profiles: Profiles, *, reloader: Reloader) -> Blue
     pages = Blueprint("models", __name__)
 
     def phase(model: ModelId) -> Phase:
-        standing = engine.ask.model(model)
-        return Phase.FAILED if standing.failed else standing.phase
+        return engine.ask.model(model).shown
 
     @pages.get("/v1/models")
     @pages.get("/models")

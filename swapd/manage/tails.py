@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import trio
 
-from swapd.manage.frames import Frame, gap, log_text
-from swapd.watch.follower import Follower
+from swapd.manage.frames import Frame, log_text
+from swapd.watch.follower import Follower, marker
 from swapd.watch.monitor import Monitor
 
 # Nobody reads faster than ten times a second.
@@ -24,7 +24,7 @@ MOST = 32 * 1024
 # The bytes of a character but for its first; where a log is cut, the rest of one may stand.
 _FOLLOWING = bytes(range(0x80, 0xC0))
 
-_GAP = re.compile(gap(0).replace("0", "([0-9]{1,15})").encode())
+_GAP = re.compile(marker(0).replace(b"0", b"([0-9]{1,15})"))
 
 
 class Tail:
@@ -77,4 +77,4 @@ class Tail:
         rest = data[excess:].lstrip(_FOLLOWING)
         # The follower, too, says where something is missing.
         missing = sum(map(int, _GAP.findall(data[:excess])))
-        return gap(excess + missing) + self._decoder.decode(rest)
+        return marker(excess + missing).decode() + self._decoder.decode(rest)

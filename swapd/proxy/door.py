@@ -5,7 +5,6 @@ Rule 2: whoever is refused gets to read why, also while they are still sending.
 Rule 3: of every request there is a trace, and whoever watches is told when it is over.
 """
 
-import sys
 from collections.abc import Awaitable, Callable
 
 import attrs
@@ -51,8 +50,6 @@ class Door:
         try:
             await self._let_in(scope, receive, answer, serve, methods)
         finally:
-            if isinstance(sys.exception(), Exception):
-                trace.failed()
             self.watching.over(trace)
 
     async def _let_in(

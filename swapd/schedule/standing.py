@@ -146,9 +146,14 @@ class ModelStanding:
     service: float | None
 
     @property
+    def shown(self) -> Phase:
+        """Where people are told that it stands: one that has failed is not merely stopped."""
+        return Phase.FAILED if self.failed else self.phase
+
+    @property
     def state(self) -> str:
         """Say in a word where it stands."""
-        return Phase.FAILED.value if self.failed else self.phase.value
+        return self.shown.value
 
 
 @attrs.frozen

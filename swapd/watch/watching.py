@@ -6,6 +6,7 @@ Rule 3: of answers under way there is never captured more than is kept. The body
 memory anyway, until it is over.
 """
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -79,7 +80,9 @@ class Watching:
         return tap.feed
 
     def over(self, trace: Trace) -> None:
-        """Take note of a request that is over."""
+        """Take note of a request that is over; to be called where an error of ours passes by."""
+        if isinstance(sys.exception(), Exception):
+            trace.failed()
         if trace.method == "HEAD":
             trace.bytes = 0  # What was said of the body was not sent.
         access.tell(trace)

@@ -28,6 +28,7 @@ from swapd.watch.samples import GpuSample, Interface, SystemSample
 from swapd.watch.tokens import Tokens
 from swapd.watch.trace import Trace
 from tests.house import Caller
+from tests.machines import Unmeasured
 from tests.processes import free_port
 
 DASHBOARD = Path(__file__).parents[2] / "configs" / "grafana.json"
@@ -56,17 +57,6 @@ class Measured:
 
     def gpu(self, after: float | None) -> list[GpuSample]:
         return [GpuSample(1.0, 0, "RTX", "GPU-1"), GpuSample(1.0, 1, "Other", mem_total_mb=24576)]
-
-
-@attrs.define
-class Unmeasured:
-    """A machine that nobody has looked at yet."""
-
-    def system(self, after: float | None) -> list[SystemSample]:
-        return []
-
-    def gpu(self, after: float | None) -> list[GpuSample]:
-        return []
 
 
 def made(machine: Measured | Unmeasured) -> Numbers:

@@ -2,26 +2,14 @@
 
 from collections.abc import Mapping
 
-import attrs
 import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families as read
 
 from swapd.watch.numbers import OTHER, Numbers
-from swapd.watch.samples import GpuSample, SystemSample
 from swapd.watch.tokens import Tokens
 from swapd.watch.trace import Trace
-
-
-@attrs.define
-class Unmeasured:
-    """A machine that nobody has looked at."""
-
-    def system(self, after: float | None) -> list[SystemSample]:
-        return []
-
-    def gpu(self, after: float | None) -> list[GpuSample]:
-        return []
+from tests.machines import Unmeasured
 
 
 def made(states: Mapping[str, str] | None = None) -> Numbers:

@@ -19,10 +19,10 @@ from swapd.config.load import Loaded, load
 from swapd.config.problems import ConfigError, Located
 from swapd.config.schema import schema
 from swapd.config.source import lines_of
-from swapd.daemon import Options, serve
 from swapd.front.listen import Address, BadAddress, CannotListen
 from swapd.front.serve import BadTls
 from swapd.reload import seen
+from swapd.serving import Options, serve
 from swapd.terminal.commands import Parser, add_commands
 from swapd.watch.opening import AUTO
 from swapd.watch.printing import Form

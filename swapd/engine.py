@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable
 from typing import assert_never
 
 import trio
-from trio_util import AsyncValue
 
 from swapd.config.settings import Model, Settings
 from swapd.decisions import Decisions
-from swapd.ids import ModelId, Order, Run, Ticket
+from swapd.ids import ModelId, Run, Ticket
 from swapd.models.supervisor import Supervise
+from swapd.orders import Orders
 from swapd.pace import Pace
 from swapd.questions import Questions
 from swapd.runs import Runs
@@ -52,7 +52,6 @@ from swapd.schedule.events import (
     SettingsChanged,
     StopAsked,
     TurnElapsed,
-    UnloadAsked,
 )
 from swapd.schedule.phase import Phase
 from swapd.schedule.reasons import BackingOff, QueueFull, Reason, TooMany, Unkillable
@@ -89,11 +88,10 @@ class Engine:
         self._read_ahead = read_ahead
         self.decisions = Decisions()
         # Not a bounded channel: posting from a cancelled task must neither wait nor be lost.
-        self._post, self._inbox = trio.open_memory_channel[Event](math.inf)
+        self._post, self._inbox = trio.open_memory_channel[Event | trio.Event](math.inf)
         self._turns: dict[Ticket, Turn] = {}
-        self._orders: dict[Order, AsyncValue[Unloaded | None]] = {}
+        self._orders = Orders(self.post)
         self._tickets = itertools.count(1)
-        self._order_numbers = itertools.count(1)
         self._pace = Pace()
         self.stopping = False
         """Whether nothing new is admitted."""
@@ -142,15 +140,13 @@ class Engine:
         With `drain` those that are served may finish, within `seconds` if that is given; without,
         `seconds` is the time until SIGKILL. With `keep` those that wait go on waiting.
         """
-        order = Order(next(self._order_numbers))
-        answer = self._orders[order] = AsyncValue[Unloaded | None](None)
-        self.post(UnloadAsked(order, frozenset(models), drain, keep, seconds))
-        try:
-            unloaded = await answer.wait_value(lambda value: value is not None)
-        finally:
-            del self._orders[order]
-        assert unloaded is not None
-        return unloaded.stuck
+        return await self._orders.unload(models, drain=drain, keep=keep, seconds=seconds)
+
+    async def pulse(self) -> None:
+        """Return when the loop has come round once more, after all that was posted before."""
+        felt = trio.Event()
+        self._post.send_nowait(felt)
+        await felt.wait()
 
     @property
     def settings(self) -> Settings:
@@ -196,6 +192,9 @@ class Engine:
             self._runs.note_time()
             task_status.started()
             async for event in self._inbox:
+                if isinstance(event, trio.Event):
+                    event.set()  # Nothing has happened; somebody feels the pulse.
+                    continue
                 if isinstance(event, Departed) and self._is_back(event.ticket):
                     continue
                 now = trio.current_time()
@@ -277,8 +276,7 @@ class Engine:
                 self._timers.arm(seconds, BackOffElapsed(model, attempt), key=("back-off", model))
             case Unloaded(order):
                 self._timers.disarm(("drain", order))
-                if answer := self._orders.get(order):
-                    answer.value = effect
+                self._orders.answer(effect)
             case _:
                 assert_never(effect)
 

@@ -879,3 +879,27 @@ async def test_a_drain_that_is_over_leaves_no_timer(autojump_clock):
         assert await engine.unload([A], drain=True, seconds=1e9) is None
         await wait_all_tasks_blocked()
         assert engine._timers._alarms == {}
+
+
+async def test_a_pulse_comes_back_after_all_that_was_posted_before_it(autojump_clock):
+    """It is all that keeps a service manager from starting us anew: it must not come by itself."""
+    async with running("a") as (engine, models):
+        with engine.turn(A, revoke=lambda reason: None) as turn:
+            assert turn.place is None
+            await engine.pulse()
+            assert turn.place == 1
+            assert engine.phase(A) is Phase.STARTING
+
+
+async def test_a_loop_that_is_stuck_has_no_pulse(autojump_clock):
+    """A daemon whose scheduler hangs is to be started anew, however well its pages answer."""
+    settings = stories.settings(["a"])
+    engine = Engine(
+        settings,
+        choose(settings),
+        supervise=FakeModels(),
+        open_pool=lambda model: Pool(model.origin),
+    )
+    with trio.move_on_after(60) as waiting:
+        await engine.pulse()
+    assert waiting.cancelled_caught

@@ -74,3 +74,8 @@ class Questions:
         """Say which process, and process group, a model runs in."""
         running = self._runs.of(model)
         return running.life.pid if running else None
+
+    def status_text(self, model: ModelId) -> str:
+        """Say what a running model says of itself; "" for nothing."""
+        running = self._runs.of(model)
+        return running.life.status_text if running else ""

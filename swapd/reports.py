@@ -26,6 +26,8 @@ class Reports:
     """How to wait for what survived SIGKILL, if anything did."""
     pid: int | None = None
     """The leader's process id, and its group's; None before it is spawned."""
+    status_text: str = ""
+    """What the model says that it is doing, in its own words."""
     grace: Grace = attrs.field(factory=Grace)
     """How long it has to end."""
     uses: int = 0
@@ -35,6 +37,9 @@ class Reports:
 
     def spawned(self, pid: int) -> None:
         self.pid = pid
+
+    def says(self, status: str) -> None:
+        self.status_text = status
 
     def ready(self) -> None:
         self.post(ModelReady(self.run))

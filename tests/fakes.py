@@ -44,6 +44,8 @@ class FakeModels:
     """These ignore SIGTERM, and end when their grace is over."""
     deaf: set[ModelId] = attrs.field(factory=set)
     """These, once loaded, answer no health check while they are in here."""
+    words: dict[ModelId, str] = attrs.field(factory=dict)
+    """What these say of themselves when they are started."""
     liveness_patience: float = LIVENESS_PATIENCE
     loads: list[ModelId] = attrs.field(factory=list)
     """Every start, in order."""
@@ -61,6 +63,8 @@ class FakeModels:
         self.most = max(self.most, len(self.running))
         crashed = self._crashes[model.id] = trio.Event()
         life.spawned(FIRST_PID - 1 + len(self.loads))
+        if model.id in self.words:
+            life.says(self.words[model.id])
         try:
             await trio.sleep(self.load)
             if model.id in self.broken:
@@ -177,7 +181,7 @@ class FakeUpstream:
     async def _serve(self, stream: trio.abc.Stream, origin: Origin) -> None:
         connection = h11.Connection(h11.SERVER)
         try:
-            while (asked := await _read(connection, stream, origin)) is not None:
+            while (asked := await read_request(connection, stream, origin)) is not None:
                 self.asked.append(asked)
                 await self.handler(asked)
                 # The handler wrote past h11; start afresh, as after any complete exchange.
@@ -189,7 +193,7 @@ class FakeUpstream:
             await trio.aclose_forcefully(stream)
 
 
-async def _read(
+async def read_request(
     connection: h11.Connection, stream: trio.abc.Stream, origin: Origin
 ) -> Asked | None:
     head: h11.Request | None = None

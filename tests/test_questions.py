@@ -101,3 +101,15 @@ async def test_a_long_queue_says_how_many_are_before_one(autojump_clock):
         assert [one.wait for one, _ in engine.ask.queue()][1:] == [
             Behind(count) for count in range(1, 5)
         ]
+
+
+async def test_what_a_model_says_of_itself_ends_with_its_run(autojump_clock):
+    """It is about a process, and the next one has said nothing yet."""
+    async with running("a") as (engine, models):
+        models.words[A] = "loading"
+        assert engine.ask.status_text(A) == ""
+        with engine.turn(A, revoke=print) as turn:
+            await turn.granted()
+            assert engine.ask.status_text(A) == "loading"
+        await engine.unload()
+        assert engine.ask.status_text(A) == ""

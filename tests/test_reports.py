@@ -58,6 +58,15 @@ def test_a_run_knows_its_process_once_there_is_one():
     assert posted == []
 
 
+def test_what_a_model_says_of_itself_is_no_event():
+    """It is for people; the last word counts, and nothing may be decided by it."""
+    life, posted = reports()
+    assert life.status_text == ""
+    life.says("loading")
+    life.says("up")
+    assert (life.status_text, posted) == ("up", [])
+
+
 def test_a_run_whose_use_nobody_knows_is_left_alone():
     """Asking a server that is busy, and ending it for being slow, would be our own fault."""
     life, _ = reports()

@@ -49,7 +49,12 @@ def blueprint(engine: Engine, profiles: Profiles, *, reloader: Reloader) -> Blue
         settings, known = engine.settings, reloader.loaded.secrets
         return {
             "running": [
-                _running(model, phase, secrets_around(model, settings, known))
+                _running(
+                    model,
+                    phase,
+                    secrets_around(model, settings, known),
+                    status_text=engine.ask.status_text(model.id),
+                )
                 for model, phase in phases
                 if phase is not Phase.STOPPED
             ]
@@ -64,7 +69,9 @@ def _in_use(engine: Engine, started: Model) -> Model:
     return now if now is not None and same_process(started, now) else started
 
 
-def _running(model: Model, phase: Phase, secrets: Secrets) -> dict[str, Any]:
+def _running(model: Model, phase: Phase, secrets: Secrets, *, status_text: str) -> dict[str, Any]:
+    # Ours, and not among llama-swap's fields where the model says nothing.
+    own = {"status_text": secrets.hidden(hidden_options(status_text))} if status_text else {}
     return {
         "model": model.id,
         "state": phase.value,
@@ -73,4 +80,5 @@ def _running(model: Model, phase: Phase, secrets: Secrets) -> dict[str, Any]:
         "ttl": int(model.ttl),
         "name": model.name,
         "description": model.description,
+        **own,
     }

@@ -87,6 +87,7 @@ class _Seen:
     state: str
     standing: ModelStanding
     pid: int | None
+    status_text: str
     secrets: Secrets
 
     @classmethod
@@ -100,6 +101,7 @@ class _Seen:
             _state(standing, stopping=engine.stopping),
             standing,
             engine.ask.pid(model),
+            engine.ask.status_text(model),
             secrets_around(started, settings, reloader.loaded.secrets),
         )
 
@@ -155,6 +157,7 @@ def _record(seen: _Seen, occupied: dict[int, _Occupied], instants: Instants) -> 
         "id": seen.model,
         "state": seen.state,
         "pid": seen.pid,
+        "status_text": _hidden(seen.status_text, seen.secrets) or None,
         "run": standing.run,
         "since": instants.date(standing.since),
         "requests": standing.in_flight,
@@ -178,8 +181,12 @@ def _failure(failure: FailureFacts | None, secrets: Secrets, instants: Instants)
         "at": instants.date(failure.at),
         "attempts": failure.attempt,
         "retry_at": instants.date(failure.until),
-        "last_lines": [secrets.hidden(hidden_options(line)) for line in cause.last_lines],
+        "last_lines": [_hidden(line, secrets) for line in cause.last_lines],
     }
+
+
+def _hidden(text: str, secrets: Secrets) -> str:
+    return secrets.hidden(hidden_options(text))
 
 
 def _row(record: Record) -> Sequence[str]:

@@ -8,7 +8,6 @@ file is never waited for: a grandchild may hold the pipe open.
 """
 
 import logging
-import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +15,7 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
-from swapd.models.group import CannotStart, Group
+from swapd.models.group import CannotStart, Group, Start, Started
 from swapd.models.warden import Warden
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ Stuck = Callable[[str, Callable[[], Awaitable[None]]], None]
 class Child:
     """A running command."""
 
-    group: Group
+    group: Started
     exited: trio.Event = attrs.field(factory=trio.Event)
     """Set when the leader has exited; others of its group may live on."""
 
@@ -70,68 +69,66 @@ class Child:
 
 @asynccontextmanager
 async def open_child(
-    command: Command, *, output: Callable[[bytes], None], stuck: Stuck, warden: Warden
+    command: Command,
+    *,
+    output: Callable[[bytes], None],
+    stuck: Stuck,
+    warden: Warden,
+    start: Start = Group,
+    beside: Callable[[], Awaitable[object]] = trio.sleep_forever,
 ) -> AsyncIterator[Child]:
     """Run a command. Leaving by any door ends it and everything in its process group.
 
-    Raises `CannotStart` before anything runs. When something survives even SIGKILL, `stuck` is
+    Raises `CannotStart` before anything runs. `beside`, which never returns by itself, is run for
+    as long as the child is, to its very end. When something survives even SIGKILL, `stuck` is
     called and the context is left all the same.
     """
-    try:
-        pipe, pipe_for_child = os.pipe()
-    except OSError as problem:
-        text = f"cannot listen to {command.argv[0]}: {problem.strerror}"
-        raise CannotStart(text) from problem
-    try:
-        group = Group(command.argv, env=command.env, output=pipe_for_child)
-    except CannotStart:
-        os.close(pipe)
-        raise
-    finally:
-        os.close(pipe_for_child)
+    group = start(command.argv, env=command.env, heard=True)
     warden.guard(group.pid)
     child = Child(group)
     # Shielded until the child is gone: a child that is being ended still writes, and still exits.
     attending = trio.CancelScope(shield=True)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_attend, child, pipe, output, attending)
+        nursery.start_soon(_attend, child, output, beside, attending)
         try:
             yield child
         finally:
             try:
                 with trio.CancelScope(shield=True):  # bounded: patience, killing, cmdStop's end
-                    await _end(child, command, stuck, warden)
+                    await _end(child, command, stuck, warden, start)
             finally:
                 attending.cancel()
 
 
 async def _attend(
-    child: Child, pipe: int, output: Callable[[bytes], None], attending: trio.CancelScope
+    child: Child,
+    output: Callable[[bytes], None],
+    beside: Callable[[], Awaitable[object]],
+    attending: trio.CancelScope,
 ) -> None:
-    os.set_blocking(pipe, False)
     try:
         with attending:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_pump, pipe, output)
-                await trio.lowlevel.wait_readable(child.group.pidfd)
-                # What the leader wrote is in the pipe by now; nobody has to wait for it.
-                _read_available(pipe, output)
+                nursery.start_soon(_pump, child.group, output)
+                nursery.start_soon(beside)
+                await child.group.exited()
+                # What the leader wrote is there by now; nobody has to wait for it.
+                _read_available(child.group, output)
                 child.exited.set()
     finally:
-        os.close(pipe)
         child.group.close()
 
 
-async def _pump(pipe: int, output: Callable[[bytes], None]) -> None:
-    while _read_available(pipe, output):
-        await trio.lowlevel.wait_readable(pipe)
+async def _pump(group: Started, output: Callable[[bytes], None]) -> None:
+    while _read_available(group, output):
+        await group.readable()
 
 
-def _read_available(pipe: int, output: Callable[[bytes], None]) -> bool:
+def _read_available(group: Started, output: Callable[[bytes], None]) -> bool:
     """Hand on what is there; answer False at end of file."""
     for _ in range(READS_IN_A_ROW):
         try:
-            data = os.read(pipe, READ_SIZE)
+            data = group.read(READ_SIZE)
         except BlockingIOError:
             return True
         if not data:
@@ -140,13 +137,13 @@ def _read_available(pipe: int, output: Callable[[bytes], None]) -> bool:
     return True
 
 
-async def _end(child: Child, command: Command, stuck: Stuck, warden: Warden) -> None:
+async def _end(child: Child, command: Command, stuck: Stuck, warden: Warden, start: Start) -> None:
     async def gone() -> None:
         await _until_gone(child.group, command)
         warden.release(child.group.pid)
 
     patience = command.patience()
-    async with _asked_to_end(child, command, warden):
+    async with _asked_to_end(child, command, warden, start):
         if await _within(patience, child, gone):
             return
     child.group.signal(signal.SIGKILL)
@@ -164,7 +161,9 @@ async def _within(
 
 
 @asynccontextmanager
-async def _asked_to_end(child: Child, command: Command, warden: Warden) -> AsyncIterator[None]:
+async def _asked_to_end(
+    child: Child, command: Command, warden: Warden, start: Start
+) -> AsyncIterator[None]:
     """Ask the group to end, with `cmdStop` if there is one, which does not outlive the asking."""
     if command.stop_argv is None or child.exited.is_set():
         child.group.signal(signal.SIGTERM)
@@ -172,7 +171,7 @@ async def _asked_to_end(child: Child, command: Command, warden: Warden) -> Async
         return
     argv = [word.replace("${PID}", str(child.group.pid)) for word in command.stop_argv]
     try:
-        stopper = Group(argv, env=command.env)
+        stopper = start(argv, env=command.env)
     except CannotStart as problem:
         log.warning("cmdStop: %s; sending SIGTERM instead", problem)
         child.group.signal(signal.SIGTERM)
@@ -184,20 +183,20 @@ async def _asked_to_end(child: Child, command: Command, warden: Warden) -> Async
     finally:
         stopper.signal(signal.SIGKILL)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + KILL_PATIENCE):
-            await trio.lowlevel.wait_readable(stopper.pidfd)
+            await stopper.exited()
         stopper.members()
         stopper.close()
         warden.release(stopper.pid)
 
 
-async def _until_gone(group: Group, command: Command) -> None:
+async def _until_gone(group: Started, command: Command) -> None:
     look = FIRST_LOOK
     while group.members() or not await command.released():
         await trio.sleep(look)
         look = min(look * 2, SLOWEST_LOOK)
 
 
-def _whatever_is_left(group: Group) -> str:
+def _whatever_is_left(group: Started) -> str:
     members = group.members()
     if not members:
         return "its port still accepts connections, though its process group is gone"

@@ -18,7 +18,8 @@ from trio_util import move_on_when
 from swapd.config.settings import Model, Origin
 from swapd.ids import ModelId
 from swapd.models.child import Child, Command, open_child
-from swapd.models.group import CannotStart
+from swapd.models.group import CannotStart, Group, Start
+from swapd.models.notices import NOTIFY_SOCKET, Notices, OpenNotices, open_notices
 from swapd.models.probe import LIVENESS_PATIENCE, Used, keep_asking, until_ready
 from swapd.models.warden import Warden
 from swapd.schedule.reasons import Cause
@@ -73,8 +74,11 @@ class Life(Used, Protocol):
     def spawned(self, pid: int) -> None:
         """The process runs; `pid` is its leader's and its group's number."""
 
+    def says(self, status: str) -> None:
+        """The model says what it is doing, in words for people; "" is nothing any more."""
+
     def ready(self) -> None:
-        """The model answers its health check."""
+        """The model answers its health check, or says so itself."""
 
     def broke(self, cause: Cause) -> None:
         """The start failed, or the process ended unasked; the sweep follows."""
@@ -99,6 +103,10 @@ class Supervisor:
     """Whether anybody accepts connections at an address of this machine; may raise OSError."""
     liveness_patience: float = LIVENESS_PATIENCE
     """Seconds that a loaded model may take to answer its health check."""
+    start: Start = Group
+    """How processes are started."""
+    open_notices: OpenNotices = open_notices
+    """How they are heard when they speak of themselves."""
 
     async def __call__(self, model: Model, life: Life) -> None:
         """Live one run to its end: returns, or is cancelled, when nothing of it is left."""
@@ -106,32 +114,41 @@ class Supervisor:
             life.broke(unfit)
             return
         output = self.open_output(model.id)
-        opened = open_child(
-            self._command(model, life), output=output.write, stuck=life.stuck, warden=self.warden
-        )
         try:
-            async with opened as child:
-                life.spawned(child.group.pid)
-                cause = await self._become_ready(model, child)
-                if cause is None:
-                    life.ready()
-                    async with move_on_when(child.exited.wait):
-                        await self._watch(model, life)
-                    cause = exit_cause(child.exit_status)
-                life.broke(attrs.evolve(cause, last_lines=output.last_lines(LAST_LINES)))
+            with self.open_notices() as notices:
+                await self._run(model, life, output, notices)
         except CannotStart as problem:
             life.broke(Cause(str(problem)))
         finally:
             output.end()
 
-    def _command(self, model: Model, life: Life) -> Command:
-        env = dict(os.environ)
+    async def _run(self, model: Model, life: Life, output: Output, notices: Notices) -> None:
+        async with open_child(
+            self._command(model, life, notices),
+            output=output.write,
+            stuck=life.stuck,
+            warden=self.warden,
+            start=self.start,
+            beside=partial(notices.listen, life.says),
+        ) as child:
+            life.spawned(child.group.pid)
+            cause = await self._become_ready(model, child, notices)
+            if cause is None:
+                life.ready()
+                async with move_on_when(child.exited.wait):
+                    await self._watch(model, life)
+                cause = exit_cause(child.exit_status)
+            life.broke(attrs.evolve(cause, last_lines=output.last_lines(LAST_LINES)))
+
+    def _command(self, model: Model, life: Life, notices: Notices) -> Command:
+        own = {} if notices.address is None else {NOTIFY_SOCKET: notices.address}
+        # After ours, so that who wants silence, or has a listener of their own, can say so.
         for entry in model.env:
             name, _, value = entry.partition("=")
-            env[name] = value
+            own[name] = value
         return Command(
             argv=model.argv,
-            env=self.warden.mark(env),
+            env=self.warden.mark(os.environ, own),
             stop_argv=model.stop_argv,
             patience=partial(life.grace.begin, model.unload_timeout),
             released=partial(self._released, model.origin),
@@ -152,14 +169,15 @@ class Supervisor:
         except OSError:
             return False  # Nothing left to look with is no proof.
 
-    async def _become_ready(self, model: Model, child: Child) -> Cause | None:
+    async def _become_ready(self, model: Model, child: Child, notices: Notices) -> Cause | None:
         """Wait for readiness; answer with what came instead, if something did."""
         ready = model.check_endpoint is None
         if model.check_endpoint is not None:
             ask = partial(self.ask, model.origin, model.check_endpoint)
             with trio.move_on_after(model.health_timeout):
                 async with move_on_when(child.exited.wait):
-                    await until_ready(ask)
+                    async with move_on_when(notices.ready.wait):
+                        await until_ready(ask)
                     ready = True
         if child.exited.is_set():
             return exit_cause(child.exit_status)

@@ -23,6 +23,15 @@ from contextlib import contextmanager, suppress
 # The environment variable that every model's processes inherit.
 MARK = "SWAPD_DAEMON"
 
+# What the service manager tells us alone. A model that had it would answer in our place, or take
+# our listeners for its own.
+FOR_US_ALONE = frozenset(
+    (
+        *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"),
+        *("LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES"),
+    )
+)
+
 # From SIGTERM to SIGKILL, when the daemon is gone: nobody waits for these processes any more, but
 # a server in a container may have something outside to give back.
 GRACE = 1.0
@@ -44,9 +53,12 @@ class Warden:
         """Forget a process group that is gone; its number may be somebody else's tomorrow."""
         self._say(b"-%d\n" % group)
 
-    def mark(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Answer with the environment plus the mark that all of ours carry."""
-        return {**env, MARK: self._mark}
+    def mark(self, env: Mapping[str, str], own: Mapping[str, str] = {}) -> dict[str, str]:
+        """Answer with the environment for a process of ours, with the mark that all of them carry.
+
+        Of `env`, which is ours, it gets what is not for us alone; `own` is for it alone.
+        """
+        return {**_handed_down(env), **own, MARK: self._mark}
 
     def _say(self, words: bytes) -> None:
         # A dead warden is no reason to stop serving; the service manager's own sweep is left.
@@ -62,6 +74,7 @@ def open_warden() -> Iterator[Warden]:
     # Its own session: Ctrl-C and a closing terminal are for us, not for it.
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", __file__, str(theirs.fileno())],
+        env=_handed_down(os.environ),
         pass_fds=[theirs.fileno()],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -77,6 +90,10 @@ def open_warden() -> Iterator[Warden]:
     finally:
         ours.close()
         process.wait()
+
+
+def _handed_down(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name not in FOR_US_ALONE}
 
 
 # The program in the second process

@@ -101,6 +101,8 @@ def main() -> None:
     tally = Tally()
     with socket.create_server(("127.0.0.1", flags.port), backlog=256) as listener:
         say(f"listening on {listener.getsockname()[1]}")
+        if flags.notify is not None:
+            notify(f"READY=1\nSTATUS={flags.notify}")
         while True:
             client, _ = listener.accept()
             tally.connected()
@@ -124,6 +126,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add("--fork", action="store_true", help="leave a grandchild in the process group")
     add("--fork-ignore-term", action="store_true", help="the same, and it ignores SIGTERM")
     add("--flood", action="store_true", help="write output without end")
+    add("--notify", metavar="TEXT", help="once listening, say READY=1 and STATUS=TEXT")
     add("--die-mid-stream", action="store_true", help="exit with 9 after half a stream")
     return parser.parse_args(argv)
 
@@ -132,6 +135,13 @@ def say(line: str, fd: int = 1) -> None:
     """Write one line at once, whoever else is writing."""
     with contextlib.suppress(OSError):  # nobody reads any more; a server goes on serving
         os.write(fd, line.encode() + b"\n")
+
+
+def notify(words: str) -> None:
+    """Tell whoever started us, as services do."""
+    address = os.environ["NOTIFY_SOCKET"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.sendto(words.encode(), address.replace("@", "\0", 1))
 
 
 # --- Misbehaviour ---------------------------------------------------------------------------

@@ -51,6 +51,17 @@ async def test_a_chunked_body_is_read() -> None:
     assert json.loads(text)["body"] == "abcdefg"
 
 
+async def test_it_says_that_it_is_ready_where_it_is_told_to() -> None:
+    """As services do, to whoever started it, and whatever its health check says."""
+    with trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_DGRAM) as ear:
+        name = f"swapd-tests-{os.getpid()}"
+        await ear.bind(f"\0{name}")
+        flags = ("--notify", "up", "--never-healthy")
+        async with open_model(*flags, NOTIFY_SOCKET=f"@{name}") as model:
+            assert await ear.recv(100) == b"READY=1\nSTATUS=up"
+            assert (await model.ask("GET /health"))[0] == 503
+
+
 async def test_a_large_body_is_told_by_its_sum() -> None:
     """Whether an upload arrived unharmed must not take a second upload to find out."""
     body = "ä" * 1_000_000
@@ -238,11 +249,11 @@ class Model:
 
 
 @asynccontextmanager
-async def open_model(*flags: str) -> AsyncIterator[Model]:
+async def open_model(*flags: str, **env: str) -> AsyncIterator[Model]:
     """Start a pretend model in a process group of its own; kill the group in the end."""
     process = await trio.lowlevel.open_process(
         [sys.executable, str(PROGRAM), "--port", "0", *flags],
-        env={**os.environ, "COLOUR": "blue"},
+        env={**os.environ, "COLOUR": "blue", **env},
         stdout=PIPE,
         stderr=STDOUT,
         process_group=0,

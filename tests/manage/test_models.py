@@ -116,6 +116,23 @@ async def test_running_follows_a_model_through_its_life(autojump_clock):
         assert (await house.get("/running")).json() == {"running": []}
 
 
+async def test_running_shows_what_a_model_says_of_itself(autojump_clock):
+    """Ours, and not llama-swap's; so it is not there where nothing is said, nor after its run."""
+    async with open_house("a", "b") as house:
+        house.models.words[ModelId("a")] = "loading layers, --api-key hunter2"
+        await load(house, "a")
+        [entry] = (await house.get("/running")).json()["running"]
+        assert entry["status_text"].startswith("loading layers")
+        assert "hunter2" not in entry["status_text"]
+        await load(house, "b")
+        [entry] = (await house.get("/running")).json()["running"]
+        assert (entry["model"], "status_text" in entry) == ("b", False)
+        house.models.words.clear()
+        await load(house, "a")
+        [entry] = (await house.get("/running")).json()["running"]
+        assert "status_text" not in entry
+
+
 # Everything in a command that is nobody's business, and how the list shows it.
 COMMAND = (
     "server --port 5800 --api-key of-the-model --hf-token=hf_abc\n  --say sk-swapd-key"

@@ -28,6 +28,7 @@ DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 STOPPED = {
     "state": "stopped",
     "pid": None,
+    "status_text": None,
     "run": None,
     "since": None,
     "requests": 0,
@@ -61,6 +62,18 @@ async def later(clock: MockClock, seconds: float) -> None:
     await wait_all_tasks_blocked()
     clock.jump(seconds)
     await wait_all_tasks_blocked()
+
+
+async def test_what_a_model_says_of_itself_is_told_while_it_runs(autojump_clock):
+    """Without what is a secret, as everything that it writes."""
+    async with open_house("a") as house:
+        house.models.words[A] = "loading, --api-key hunter2"
+        await house.post(CHAT, {"model": "a"})
+        said = (await about(house))["status_text"]
+        assert said.startswith("loading, --api-key ")
+        assert "hunter2" not in said
+        await house.get("/unload")
+        assert (await about(house))["status_text"] is None
 
 
 async def test_a_model_is_followed_through_its_life(mock_clock):

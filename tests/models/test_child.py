@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 import pytest
@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from swapd.models.child import Command, open_child
-from swapd.models.group import CannotStart
+from swapd.models.group import CannotStart, Group
 from swapd.models.warden import Warden, open_warden
 from tests.processes import Lines, alive, child_argv, free_port
 
@@ -295,6 +295,50 @@ async def test_children_that_come_and_go_leave_no_descriptor(warden):
             ) as opened:
                 await opened.exited.wait()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_what_runs_beside_a_child_runs_to_its_very_end(warden):
+    """What a child says while it is being ended is heard, too."""
+    lines, seen = Lines(), b""
+
+    async def beside() -> None:
+        nonlocal seen
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen = lines.data
+
+    with trio.fail_after(20):
+        async with open_child(
+            child("--slow-term", "0.1"),
+            output=lines.write,
+            stuck=never_stuck,
+            warden=warden,
+            beside=beside,
+        ):
+            await lines.find("listening on")
+            assert not seen
+    assert b"ending in" in seen
+
+
+async def test_processes_are_started_as_the_caller_says(warden):
+    """The model and its `cmdStop` alike, so that both can be pretended."""
+    lines, started = Lines(), list[tuple[str, bool]]()
+
+    def start(argv: Sequence[str], *, env: Mapping[str, str], heard: bool = False) -> Group:
+        started.append((argv[0], heard))
+        return Group(argv, env=env, heard=heard)
+
+    with trio.fail_after(20):
+        async with open_child(
+            child(stop=("/bin/kill", "${PID}")),
+            output=lines.write,
+            stuck=never_stuck,
+            warden=warden,
+            start=start,
+        ):
+            await lines.find("listening on")
+    assert started == [(sys.executable, True), ("/bin/kill", False)]
 
 
 def processes_with(word: str) -> list[int]:

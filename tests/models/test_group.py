@@ -16,7 +16,7 @@ pytestmark = pytest.mark.real
 
 async def exited(group: Group) -> None:
     with trio.fail_after(20):
-        await trio.lowlevel.wait_readable(group.pidfd)
+        await group.exited()
 
 
 async def test_the_leader_is_in_a_group_of_its_own():
@@ -69,25 +69,57 @@ def test_a_command_that_cannot_be_executed_says_why(argv, says):
         Group(argv, env={})
 
 
-def test_a_command_that_cannot_be_executed_leaks_nothing():
+@pytest.mark.parametrize("heard", [False, True])
+def test_a_command_that_cannot_be_executed_leaks_nothing(heard):
     """Failing loads are repeated; descriptors must not pile up."""
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(10):
         with pytest.raises(CannotStart):
-            Group(["/nonexistent/server"], env={})
+            Group(["/nonexistent/server"], env={}, heard=heard)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_what_is_heard_comes_in_order_and_ends():
+    """A crash says why on stderr, after what it said on stdout."""
+    group = Group(["/bin/sh", "-c", "echo one; echo two >&2"], env={}, heard=True)
+    await exited(group)
+    await group.readable()
+    assert group.read(4) + group.read(100) == b"one\ntwo\n"
+    assert group.read(100) == b""
+    assert group.exit_status == 0
+    group.close()
+
+
+async def test_reading_never_waits():
+    """Others have their turn while a server is silent."""
+    group = Group(["/bin/sleep", "1000"], env={}, heard=True)
+    with pytest.raises(BlockingIOError):
+        group.read(100)
+    group.signal(signal.SIGKILL)
+    await exited(group)
+    group.members()
+    group.close()
+
+
+async def test_what_is_not_heard_has_ended_from_the_beginning():
+    """Whoever reads it all the same does not wait for ever."""
+    group = Group(["/bin/echo", "one"], env={})
+    with trio.fail_after(20):
+        await group.readable()
+    assert group.read(100) == b""
+    await exited(group)
+    group.members()
+    group.close()
 
 
 async def test_the_memory_of_a_group_is_that_of_all_who_live_in_it():
     """A wrapper's server is where the memory is, and nothing is left of it afterwards."""
-    pipe, pipe_for_child = os.pipe()
-    group = Group(child_argv(0, "--fork"), env={}, output=pipe_for_child)
-    os.close(pipe_for_child)
+    group = Group(child_argv(0, "--fork"), env={}, heard=True)
     said = b""
     while b"listening on" not in said:  # from then on neither of the two takes any more
         with trio.fail_after(20):
-            await trio.lowlevel.wait_readable(pipe)
-        said += os.read(pipe, 1000)
+            await group.readable()
+        said += group.read(1000)
     both = group.members()
     assert len(both) == 2
     found = resident(group.pid)
@@ -99,7 +131,6 @@ async def test_the_memory_of_a_group_is_that_of_all_who_live_in_it():
     assert resident(group.pid) == {}
     group.members()
     group.close()
-    os.close(pipe)
 
 
 async def test_nothing_counts_as_gone_that_cannot_be_looked_at():

@@ -4,7 +4,9 @@ The rest is about the real one alone: what only processes and ports can do.
 """
 
 import os
+import shlex
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 
 import attrs
@@ -15,9 +17,10 @@ from trio_util import AsyncValue
 
 from swapd.config.settings import Model, Origin
 from swapd.ids import ModelId
+from swapd.models.notices import NOTIFY_SOCKET
 from swapd.models.probe import LIVENESS_PATIENCE
 from swapd.models.supervisor import Grace, Life, Supervisor, exit_cause
-from swapd.models.warden import Warden, open_warden
+from swapd.models.warden import FOR_US_ALONE, Warden, open_warden
 from swapd.schedule.reasons import Cause
 from swapd.wire import pool
 from swapd.wire.dial import answers
@@ -41,10 +44,15 @@ class Told:
     looks: AsyncValue[int] = attrs.field(factory=lambda: AsyncValue(0))
     """How often it was asked whether somebody is served."""
     pids: list[int] = attrs.field(factory=list)
+    said: AsyncValue[str] = attrs.field(factory=lambda: AsyncValue(""))
+    """What the model said last of itself."""
 
     def spawned(self, pid: int) -> None:
         assert not self.news.value, "it said something before it was spawned"
         self.pids.append(pid)
+
+    def says(self, status: str) -> None:
+        self.said.value = status
 
     def ready(self) -> None:
         self.news.value = (*self.news.value, "ready")
@@ -509,6 +517,101 @@ async def test_the_environment_is_ours_plus_the_models(real, monkeypatch):
             assert await get(model, b"/env/INHERITED") == "yes"
             assert await get(model, b"/env/BOTH") == "the=model's"
             nursery.cancel_scope.cancel()
+
+
+# What a model says of itself
+
+
+@pytest.mark.real
+async def test_a_model_may_say_itself_that_it_is_ready(real):
+    """What its health check says then is of no interest; what it does is known meanwhile."""
+    told = Told()
+    model = real.make("a", "--never-healthy", "--notify", "up, and content")
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(real.supervise, model, told)
+            await told.heard("ready")
+            await told.said.wait_value("up, and content")
+            nursery.cancel_scope.cancel()
+    assert told.news.value == ("ready",)
+
+
+@pytest.mark.real
+async def test_who_says_ready_and_exits_has_failed(real):
+    """Words are no model."""
+    told = Told()
+    script = f"{shlex.join(real.make('a', '--notify', 'up', '--exit-after', '0').argv)}; exit 3"
+    model = real.make("a", argv=("/bin/sh", "-c", script))
+    with trio.fail_after(20):
+        await real.supervise(model, told)
+    assert told.cause.exit_code == 3
+
+
+@pytest.mark.real
+async def test_a_model_is_heard_while_it_is_being_ended(real):
+    """Who speaks then must not wait for an ear for as long as SIGKILL takes to come."""
+    told = Told()
+    script = (
+        "import os, signal, socket, time\n"
+        "mouth = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "mouth.connect(os.environ['NOTIFY_SOCKET'].replace('@', chr(0)))\n"
+        "def end(*args):\n"
+        "    for n in range(1000): mouth.send(b'STATUS=saved %d' % n)\n"
+        "    os._exit(0)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "mouth.send(b'READY=1')\n"
+        "while True: signal.pause()\n"
+    )
+    model = real.make("a", argv=(sys.executable, "-I", "-S", "-c", script), unload_timeout=60.0)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(real.supervise, model, told)
+            await told.heard("ready")
+            nursery.cancel_scope.cancel()
+    assert told.said.value.startswith("saved ")
+
+
+@pytest.mark.real
+async def test_each_run_has_an_ear_of_its_own_and_nothing_of_ours(real, monkeypatch):
+    """A model that spoke to our service manager would speak for us."""
+    for name in FOR_US_ALONE:
+        monkeypatch.setenv(name, "ours")
+    told, model = Told(), real.make("a")
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(real.supervise, model, told)
+            await told.heard("ready")
+            for name in FOR_US_ALONE - {NOTIFY_SOCKET}:
+                assert await get(model, f"/env/{name}".encode()) == ""
+            assert (await get(model, b"/env/NOTIFY_SOCKET")).startswith("@swapd-")
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.real
+async def test_a_models_own_environment_goes_before_its_ear(real):
+    """Who has a listener of their own, or a program that is confused by ours, can say so."""
+    told, model = Told(), real.make("a", env=("NOTIFY_SOCKET=@own", "LISTEN_FDS=2"))
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(real.supervise, model, told)
+            await told.heard("ready")
+            assert await get(model, b"/env/NOTIFY_SOCKET") == "@own"
+            assert await get(model, b"/env/LISTEN_FDS") == "2"
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.real
+async def test_cmd_stop_gets_nothing_of_ours_either(real, monkeypatch):
+    """It is started as the model is."""
+    monkeypatch.setenv("WATCHDOG_USEC", "1000")
+    stop = ("/bin/sh", "-c", "kill -${WATCHDOG_USEC:-TERM} $0", "${PID}")
+    told, model = Told(), real.make("a", unload_timeout=1e9, stop_argv=stop)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(real.supervise, model, told)
+            await told.heard("ready")
+            nursery.cancel_scope.cancel()
+    assert not alive(told.pids[0])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from swapd.models.warden import MARK, open_warden
+from swapd.models.warden import FOR_US_ALONE, MARK, open_warden
 from tests.processes import alive, dead
 
 pytestmark = pytest.mark.real
@@ -104,6 +104,23 @@ async def test_a_dead_warden_is_no_reason_to_fail():
             await dead(pid)
         warden.guard(2**22 - 1)
         warden.release(2**22 - 1)
+
+
+def test_processes_of_ours_get_what_is_not_for_us_alone():
+    """What the service manager told us is not theirs; what was written for them is."""
+    ours = {**dict.fromkeys(FOR_US_ALONE, "ours"), "PATH": "/bin", "LANG": "C"}
+    with open_warden() as warden:
+        env = warden.mark(ours, {"LANG": "de", "LISTEN_FDS": "1"})
+    assert env.pop(MARK)
+    assert env == {"PATH": "/bin", "LANG": "de", "LISTEN_FDS": "1"}
+
+
+def test_it_gets_nothing_that_is_for_us_alone(monkeypatch):
+    """It lives longer than we do, and must not be taken for us then."""
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/nobody")
+    with open_warden():
+        [pid] = children_of(os.getpid(), "warden.py")
+        assert b"NOTIFY_SOCKET" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def children_of(parent: int, word: str) -> list[int]:

@@ -59,6 +59,14 @@ def candidate(headers: Iterable[Header]) -> bytes:
     return key or offered.get(b"x-api-key", b"")
 
 
+def is_remembered(headers: Iterable[Header]) -> bool:
+    """Tell whether a request has a key that browsers add by themselves, once somebody typed it."""
+    return any(
+        name.lower() == b"authorization" and value.lower().startswith(b"basic ")
+        for name, value in headers
+    )
+
+
 def _digest(configured: str) -> bytes:
     if configured.startswith(HASHED_KEY):
         return bytes.fromhex(configured.removeprefix(HASHED_KEY))

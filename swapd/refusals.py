@@ -40,6 +40,7 @@ class Known:
 ERRORS = (
     Known("invalid_request", 400, "the request cannot be used; the message says why"),
     Known("unauthorized", 401, "no key came with the request, or a wrong one"),
+    Known("cross_site", 403, "a browser asks, for a page of another site as it seems"),
     Known("model_not_found", 404, "the request names no model, or one that nobody configured"),
     Known("profile_not_found", 404, "nobody configured such a profile"),
     Known("not_found", 404, "there is nothing of this name"),
@@ -60,6 +61,7 @@ ERRORS = (
     Known("cancelled", 503, "somebody cancelled the request"),
     Known("shutting_down", 503, "swapd is being stopped"),
     Known("service_unavailable", 503, "what is asked for is not to be had now; the text says why"),
+    Known("too_many_followers", 503, "as many follow what happens as may"),
     Known("upload_failed", 507, "the request's body could not be kept until its turn"),
     Known("peers_in_a_circle", 508, "a peer's model leads back here; peers name each other"),
 )
@@ -145,6 +147,15 @@ def unauthorized() -> Refusal:
     return Refusal(401, "unauthorized", text)
 
 
+def cross_site() -> Refusal:
+    """Say that a browser may not do this for the pages of others."""
+    text = (
+        "cannot tell that this is not another site's doing; set apiKeys and send one as Bearer or "
+        "x-api-key, ask from a page of this origin, or from no browser (swapd unload)"
+    )
+    return Refusal(403, "cross_site", text)
+
+
 def not_loaded(model: str, why: str) -> Refusal:
     """Say that this kind of request loads no model."""
     return Refusal(409, "conflict", f"model {model} is not loaded; {why}")
@@ -207,7 +218,20 @@ def too_large_for_a_page(limit: int) -> Refusal:
 
 def body_stalled(seconds: float) -> Refusal:
     """Say that the rest of the body did not come."""
-    return Refusal(408, "invalid_request", f"no more of the body came within {seconds:g} s")
+    text = f"the body came too slowly, or nothing more of it within {seconds:g} s"
+    return Refusal(408, "invalid_request", text)
+
+
+def too_many_followers(most: int) -> Refusal:
+    """Say that as many follow what happens as may."""
+    text = f"cannot be followed by more than {most} at once; try again when others have left"
+    return Refusal(503, "too_many_followers", text, retry_after=RESTART)
+
+
+def too_many_connections(most: int) -> Refusal:
+    """Say that nobody who is connected can be sent away for this one."""
+    text = f"cannot serve more than {most} clients at once; try again later"
+    return Refusal(503, "service_unavailable", text, retry_after=RESTART)
 
 
 def upload_failed(why: str) -> Refusal:

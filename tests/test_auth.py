@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from swapd.auth import Keys, candidate, keys_of
+from swapd.auth import Keys, candidate, is_remembered, keys_of
 from swapd.config.load import Loaded, loaded_from
 from swapd.config.source import parse
 from tests.fakes import Asked, echo
@@ -152,3 +152,18 @@ async def test_no_key_is_ever_told(autojump_clock, caplog):
     keys = keys_of(loaded.settings.api_keys)
     told += [caplog.text, repr(loaded.settings), repr(keys)]
     assert not [secret for secret in secrets for text in told if secret in text]
+
+
+@pytest.mark.parametrize(
+    ("header", "remembered"),
+    [
+        ((b"Authorization", b"Basic eDp5"), True),
+        ((b"authorization", b"bAsIc eDp5"), True),
+        ((b"Authorization", b"Bearer basic x"), False),
+        ((b"Authorization", b"Basic"), False),
+        ((b"x-api-key", b"Basic eDp5"), False),
+    ],
+)
+def test_a_key_that_was_typed_is_told_from_one_that_a_program_sends(header, remembered):
+    """A browser adds it to whatever any site has it ask for here."""
+    assert is_remembered([(b"Host", b"x"), header]) is remembered

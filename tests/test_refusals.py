@@ -101,6 +101,7 @@ def test_every_reason_has_its_status_its_code_and_a_sentence(reason, status, cod
         (refusals.bad_request(418, "tea"), 418, "invalid_request", "tea"),
         (refusals.internal_error(), 500, "internal_error", "swapd itself"),
         (refusals.unauthorized(), 401, "unauthorized", "invalid or missing API key"),
+        (refusals.cross_site(), 403, "cross_site", "another site's doing; set apiKeys"),
         (refusals.no_model("it is a list"), 404, "model_not_found", "identified: it is a list"),
         (refusals.not_loaded(A, "go away"), 409, "conflict", "a is not loaded; go away"),
         (refusals.no_target("s"), 503, "service_unavailable", '"s" has no available spillover'),

@@ -8,11 +8,14 @@ Rule 1: everything done for a client lives in its connection's nursery. The end 
 sends is its leaving, noticed the moment it comes, and cancels all of it.
 Rule 2: a write that makes no progress for `STALLED_READER` ends the connection.
 Rule 3: what need not wait does not go round the scheduler: most writes, and most messages.
-Rule 4: a tunnel ends with its application, which may still pass on what a client said last.
+Rule 4: whatever it is that a client drips, the whole of a head has `KEEP_ALIVE`, from the end of
+what came before it. Bodies are paced by who reads them.
+Rule 5: a tunnel ends with its application, which may still pass on what a client said last.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import ExitStack
 from typing import Any
 
 import attrs
@@ -20,15 +23,13 @@ import h11
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.events import Body, EndBody, Response
-from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.worker_context import EventWrapper, WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 
 from swapd.front.http11 import Http11
 from swapd.front.inbox import Inbox, Message, Parked
-from swapd.wire.line import shut
+from swapd.front.protocol import Protocol
+from swapd.wire.line import shut, stale
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,10 @@ STALLED_READER = 30.0
 
 # A write is watched in pieces of this size: a slow reader makes progress, a stalled one does not.
 PIECE = 65536
+
+# Who has sent half a request, and then nothing for so long, is no better than who sent nothing,
+# where others need the room. Seconds.
+FALTERING = 1.0
 
 # How much that came in behind a request is taken from the socket while the request is answered.
 READ_AHEAD = 65536
@@ -84,7 +89,9 @@ class Connection:
         """Whether no request is under way."""
         self.following = False
         """Whether all that is done for it is to tell it what happens."""
-        self._idle_since = trio.current_time()
+        self.goodbye = ExitStack()
+        """What is done when it ends, however it does."""
+        self._idle_since = self._heard = trio.current_time()
         self.abort = peer.reset
         self._app: ASGIFramework = app
         self._peer = peer
@@ -99,14 +106,14 @@ class Connection:
         tasks: Any = self  # All that is used of a task group is `spawn_app`.
         where = (ConnectionState({"client": self}), False, peer.client, peer.server)
         # Not `ProtocolWrapper`, which would also speak HTTP/2.
-        self._protocol = _Protocol(app, config, context, tasks, *where, self._from_protocol)
+        self._protocol = Protocol(app, config, context, tasks, *where, self._from_protocol)
         self._protocol.can_read = Parked(self._read_ahead)
         self._spoken = Http11(config.h11_max_incomplete_size)
         self._protocol.connection = self._spoken
 
     async def run(self) -> None:
         """Serve until either side ends it."""
-        with self._scope:
+        with self.goodbye, self._scope:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._end_when_idle)
@@ -118,6 +125,23 @@ class Connection:
     def asking(self) -> bool:
         """Whether no stop waits for what the client sends: half a request, or a tunnel."""
         return self._tunnelling or self._spoken.their_state is h11.SEND_BODY
+
+    @property
+    def silent_since(self) -> float | None:
+        """Since when nothing is asked, or no more of half a request; None for all others."""
+        if self._scope.cancel_called or self._tunnelling:
+            return None
+        if self.idle:
+            return self._idle_since
+        faltering = self.asking and trio.current_time() >= self._heard + FALTERING
+        return self._heard if faltering else None
+
+    def dismiss(self) -> bool:
+        """End it, unless there is more of it to be read; say whether it ends."""
+        if self.silent_since is None or stale(self._peer.stream):
+            return False
+        self.end()
+        return True
 
     def end(self) -> None:
         """Cancel whatever is done for this client."""
@@ -140,7 +164,9 @@ class Connection:
 
     async def _receive(self) -> bytes:
         try:
-            return bytes(await self._peer.stream.receive_some(PIECE))
+            data = bytes(await self._peer.stream.receive_some(PIECE))
+            self._heard = trio.current_time()
+            return data
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
 
@@ -253,26 +279,3 @@ class Connection:
         inbox.close()
         # Said of every request that was not cancelled: hypercorn then ends what is unfinished.
         return await send(None)
-
-
-class _Protocol(H11Protocol):
-    """hypercorn's, but what is sent in answer to an ordinary request makes no detour over h11.
-
-    Its events would cost more than all else that is done to a head, or to a token.
-    """
-
-    connection: Http11  # type: ignore[assignment]  # all that is used of h11's
-
-    async def stream_send(self, event: StreamEvent) -> None:
-        """Send what the application says."""
-        spoken = self.connection
-        if not spoken.ordinary:
-            await super().stream_send(event)
-        elif isinstance(event, Body):  # first, and not a match: this is asked for every token
-            await self.send(RawData(data=spoken.send_piece(event.data)))
-        elif isinstance(event, Response):
-            await self.send(RawData(data=spoken.send_head(event.status_code, event.headers)))
-        elif isinstance(event, EndBody):
-            await self.send(RawData(data=spoken.send_end()))
-        else:
-            await super().stream_send(event)

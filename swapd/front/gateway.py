@@ -2,7 +2,8 @@
 
 1. what a browser asks before it asks is answered here, whatever the path;
 2. a request for a model, whether its path says so or its body, goes to the data plane;
-3. everything else goes to the control plane.
+3. everything else goes to the control plane, unless admins have a door of their own and this is
+   not it, or a browser asks for the page of another site.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,20 +14,29 @@ import attrs
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable
 
+from swapd import refusals
+from swapd.auth import is_remembered
+from swapd.envelope import Reader, Refusal
+from swapd.front.browsers import is_foreign
 from swapd.front.cors import preflight
+from swapd.manage.admin import changes_something, is_for_admins
 from swapd.profiles import Profiles
+from swapd.proxy.body import discard_body
 from swapd.proxy.door import Door
 from swapd.proxy.passthrough import Passthrough
 from swapd.proxy.paths import COMFYUI, UPSTREAM
 from swapd.proxy.plane import Plane
 from swapd.proxy.relay import Relay
-from swapd.proxy.scope import traced
+from swapd.proxy.scope import header, traced
 from swapd.proxy.selectors import Selectors
 from swapd.routes import find
 from swapd.watch.watching import Watching
 
 _UPSTREAM = UPSTREAM.encode()
 _COMFYUI = COMFYUI.encode()
+
+
+Serve = Callable[[Any, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 
 
 @attrs.frozen
@@ -37,6 +47,8 @@ class Gateway:
     passthrough: Passthrough
     manage: ASGIFramework
     watching: Watching
+    admin: bool
+    """Whether admins come in here, too."""
 
     async def __call__(
         self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -44,18 +56,60 @@ class Gateway:
         """Answer one request."""
         if not scope["path"].startswith("/"):
             scope = _in_origin_form(scope)
-        raw = scope["raw_path"]
+        serve = self._model_for(scope)
         if scope["method"] == "OPTIONS":
-            await self._watched(scope, send, partial(_allow, scope))  # 1
-        elif (route := find(scope["path"])) and b"%2f" not in raw.lower():
-            await self.plane(scope, receive, send, route)  # 2
-        elif raw.startswith(_UPSTREAM):
-            await self.passthrough.upstream(scope, receive, send)  # 2
-        elif raw == _COMFYUI or raw.startswith(_COMFYUI + b"/"):
-            await self.passthrough.comfyui(scope, receive, send)  # 2
+            closed = serve is None and is_for_admins(scope["path"])
+            answer = partial(self._allow, scope, receive, closed=closed)
+            await self._watched(scope, send, answer)  # 1
+        elif serve is not None:
+            await serve(scope, receive, send)  # 2
         else:
-            manage = partial(self.manage, _for_werkzeug(scope), receive)
-            await self._watched(scope, _with_last_send_shielded(send), manage)  # 3
+            await self._watched(scope, send, partial(self._control, scope, receive))  # 3
+
+    def _model_for(self, scope: Any) -> Serve | None:
+        """Answer with who has a request served by a model; None if it is for no model."""
+        raw = scope["raw_path"]
+        if (route := find(scope["path"])) and b"%2f" not in raw.lower():
+            return partial(self.plane, route=route)
+        if raw.startswith(_UPSTREAM):
+            return self.passthrough.upstream
+        if raw == _COMFYUI or raw.startswith(_COMFYUI + b"/"):
+            return self.passthrough.comfyui
+        return None
+
+    async def _allow(self, scope: Any, receive: Any, send: Any, *, closed: bool) -> None:
+        if closed and not self.admin:
+            await _refuse(refusals.not_found(scope["path"]), scope, receive, send)
+            return
+        # Who is going to be refused need not be told twice.
+        headers = [] if closed and self._without_keys else preflight(scope["headers"])
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _control(self, scope: Any, receive: Any, send: Any) -> None:
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await _refuse(refusal, scope, receive, send)
+        else:
+            await self.manage(_for_werkzeug(scope), receive, _with_last_send_shielded(send))
+
+    def _refusal(self, scope: Any) -> Refusal | None:
+        method, path = scope["method"], scope["path"]
+        if not is_for_admins(path):
+            return None
+        if not self.admin:
+            # What is not here is not told from what is nowhere.
+            return refusals.not_found(path)
+        headers, changes = scope["headers"], changes_something(method, path)
+        # Else there is a key, or there should be one, that no page of another site can have sent.
+        anybody = self._without_keys or is_remembered(headers)
+        if anybody and is_foreign(method, headers, changes=changes):
+            return refusals.cross_site()
+        return None
+
+    @property
+    def _without_keys(self) -> bool:
+        return not self.passthrough.relay.engine.settings.api_keys
 
     async def _watched(
         self, scope: Any, send: Any, answer: Callable[[Any], Awaitable[None]]
@@ -77,9 +131,17 @@ class Gateway:
 
 
 def make_gateway(
-    relay: Relay, profiles: Profiles, manage: ASGIFramework, watching: Watching, *, max_body: int
+    relay: Relay,
+    profiles: Profiles,
+    manage: ASGIFramework,
+    watching: Watching,
+    *,
+    max_body: int,
+    admin: bool = True,
 ) -> Gateway:
-    """Put both planes behind one door; `max_body` is in bytes."""
+    """Put both planes behind one door; `max_body` is in bytes. Without `admin` the pages that are
+    none of a client's are not there.
+    """
     door = Door(relay.engine, relay.flights, watching)
     selectors = Selectors(relay.engine.phase)
     return Gateway(
@@ -87,12 +149,21 @@ def make_gateway(
         Passthrough(door, relay, profiles, max_body),
         manage,
         watching,
+        admin,
     )
 
 
-async def _allow(scope: Any, send: Any) -> None:
-    headers = preflight(scope["headers"])
-    await send({"type": "http.response.start", "status": 204, "headers": headers})
+async def _refuse(refusal: Refusal, scope: Any, receive: Any, send: Any) -> None:
+    """Say no, also to who is still sending."""
+    reader = Reader((header(scope, b"accept") or b"").decode("latin-1"))
+    body = refusal.body(reader)
+    headers = [(name.encode(), value.encode()) for name, value in refusal.headers(reader)]
+    headers.append((b"Content-Length", b"%d" % len(body)))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(discard_body, receive)
+        status = refusal.status
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -154,6 +154,7 @@ class Http11:
     def _next_of_both(self, connection: h11.Connection) -> object:
         if connection.their_state is h11.MUST_CLOSE:
             return h11.PAUSED  # Behind its last request nothing counts, not even as an error.
+        before = len(connection.trailing_data[0]) if connection.their_state is h11.IDLE else 0
         try:
             event = connection.next_event()
         except h11.RemoteProtocolError as wrong:
@@ -163,6 +164,9 @@ class Http11:
         if not self._second.agrees(event):
             raise h11.RemoteProtocolError("this could be read in two ways", error_status_hint=400)
         if isinstance(event, h11.Request):
+            # h11 minds only a head that is still to come, not one whose last piece was long.
+            if before - len(connection.trailing_data[0]) > self._largest_head:
+                raise h11.RemoteProtocolError("the head is too long", error_status_hint=431)
             if event.method == b"CONNECT":  # h11 would take our answer for a tunnel's beginning.
                 raise h11.RemoteProtocolError("no tunnels here", error_status_hint=400)
             self.upgrade = upgrade_of(event)

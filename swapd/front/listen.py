@@ -10,6 +10,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 
 import attrs
 
@@ -19,6 +20,9 @@ BACKLOG = 1024
 # A client whose machine has vanished says no goodbye. Asked after this much silence, then as often
 # as that, it is given up two minutes later, and whatever it held is free. Seconds, and times.
 SILENCE, BETWEEN, TIMES = 60, 15, 4
+
+# Who may connect to a private unix socket, which takes the right to write.
+PRIVATE = 0o660
 
 
 class CannotListen(Exception):
@@ -57,21 +61,34 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return (
-            self.path is not None
-            or self.host in ("localhost", "::1")
-            or (self.host.startswith("127."))
-        )
+        if self.path is not None or self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False  # A name is anybody's, even `127.example`.
 
 
 @contextmanager
-def open_listener(address: Address) -> Iterator[socket.socket]:
-    """Listen there; raise `CannotListen`. Leaving closes the socket and removes a unix path."""
+def open_listener(address: Address, *, private: bool = False) -> Iterator[socket.socket]:
+    """Listen there; raise `CannotListen`. Leaving closes the socket and removes a unix path.
+
+    A private unix socket is for its owner and its group, and for nobody else.
+    """
     with contextlib.ExitStack() as opened:
         if address.path is not None:
-            yield _listen_unix(address.path, opened)
+            yield _listen_unix(address.path, opened, private=private)
         else:
             yield _listen_tcp(address, opened)
+
+
+def adopt_listener(sock: socket.socket) -> Address:
+    """Have a socket that was opened for us behave like our own; say where it listens."""
+    where = sock.getsockname()
+    if sock.family is socket.AF_UNIX:
+        return Address(path=os.fsdecode(where))
+    _ask_the_silent(sock)
+    return Address(where[0], where[1])
 
 
 def url(sock: socket.socket, *, tls: bool) -> str:
@@ -95,11 +112,7 @@ def _listen_tcp(address: Address, opened: contextlib.ExitStack) -> socket.socket
     sock = opened.enter_context(socket.socket(family, kind, proto))
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # What is accepted here inherits these.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENCE)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, BETWEEN)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, TIMES)
+        _ask_the_silent(sock)
         sock.bind(where)
         sock.listen(BACKLOG)
     except OSError as problem:
@@ -108,11 +121,24 @@ def _listen_tcp(address: Address, opened: contextlib.ExitStack) -> socket.socket
     return sock
 
 
-def _listen_unix(path: str, opened: contextlib.ExitStack) -> socket.socket:
+def _ask_the_silent(sock: socket.socket) -> None:
+    # What is accepted here inherits these.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENCE)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, BETWEEN)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, TIMES)
+
+
+def _listen_unix(path: str, opened: contextlib.ExitStack, *, private: bool) -> socket.socket:
     sock = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     try:
         _remove_stale(path)
+        if private:
+            # Before there is a path, which takes it over, less what the umask forbids.
+            os.fchmod(sock.fileno(), PRIVATE)
         sock.bind(path)
+        if private:
+            os.chmod(path, PRIVATE)
         sock.listen(BACKLOG)
         opened.callback(_unlink, path, _identity(path))
     except OSError as problem:

@@ -1,10 +1,15 @@
-"""Accepting clients, and letting go of them: a task each, until drained."""
+"""Accepting clients, and letting go of them: a task each, until drained.
+
+Rule 1: whoever is accepted has a place in the crowd (`crowd.py`), or is told that there is none.
+Rule 2: everything here that waits for a client is bounded.
+"""
 
 import logging
 import socket
 import ssl
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,18 +20,28 @@ from hypercorn.trio.worker_context import EventWrapper
 from hypercorn.typing import ASGIFramework
 from trio_util import AsyncValue
 
+from swapd.envelope import Refusal
 from swapd.front.connection import Address, Connection, Peer
+from swapd.front.crowd import Crowd
+from swapd.refusals import too_many_connections
 from swapd.wire.line import Line
 
 log = logging.getLogger(__name__)
 
 TLS_HANDSHAKE = 10.0
 
+# How many are accepted before others have their turn: a flood passes sooner, and nobody waits
+# for all of it.
+ACCEPTED_AT_ONCE = 16
+
 # How long to wait after a client could not be accepted. Seconds.
 ACCEPT_AGAIN = 0.5
 
-# How long TLS's own end of the connection may take to be sent. Seconds.
+# How long TLS's own end of the connection, or a refusal, may take to be sent. Seconds.
 GOODBYE = 1.0
+
+# How many that are turned away are waited for until they have read why.
+MOST_GOODBYES = 64
 
 # The most that a request's line and headers may hold.
 LARGEST_HEAD = 65536
@@ -45,10 +60,12 @@ class Front:
 
     app: ASGIFramework
     tls: ssl.SSLContext | None = None
+    crowd: Crowd = attrs.field(factory=Crowd)
     _connections: set[Connection] = attrs.field(factory=set)
     _count: AsyncValue[int] = attrs.field(factory=lambda: AsyncValue(0))
     _terminated: EventWrapper = attrs.field(factory=EventWrapper)
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _goodbyes: int = 0
     _config: Config = attrs.field(factory=lambda: _config())
 
     async def run(
@@ -64,7 +81,9 @@ class Front:
                 task_status.started()
                 while True:
                     await trio.lowlevel.wait_readable(listener)
-                    if (raw := await _accept(listener)) is not None:
+                    for _ in range(ACCEPTED_AT_ONCE):
+                        if (raw := await self._accept(listener)) is None:
+                            break
                         connections.start_soon(self._accepted, raw)
             await trio.sleep_forever()
 
@@ -92,8 +111,15 @@ class Front:
         await self._count.wait_value(0)
 
     async def serve(self, peer: Peer) -> None:
-        """Serve one connection to its end."""
+        """Serve one connection to its end, if there is room for it."""
         connection = Connection(self.app, self._config, self._terminated, peer)
+        with self.crowd.place(connection) as welcome:
+            if welcome:
+                await self._serve(connection)
+            else:
+                await self._turn_away(peer)
+
+    async def _serve(self, connection: Connection) -> None:
         self._connections.add(connection)
         self._count.value = len(self._connections)
         try:
@@ -111,7 +137,7 @@ class Front:
         try:
             if self.tls is None:
                 await self.serve(_plain(line, raw))
-            elif (secure := await _handshake(line, self.tls)) is not None:
+            elif (secure := await self._handshake(line, self.tls)) is not None:
                 await self.serve(_encrypted(secure, raw))
                 with trio.move_on_after(GOODBYE):
                     await secure.aclose()
@@ -119,6 +145,60 @@ class Front:
             pass  # The client was gone before its address could be asked for.
         finally:
             line.close()
+
+    async def _accept(self, listener: socket.socket) -> socket.socket | None:
+        try:
+            return listener.accept()[0]
+        except (BlockingIOError, ConnectionError):
+            return None  # The client has thought better of it.
+        except OSError as problem:
+            # Too many open files, mostly. The silent go; those who are being served will, too.
+            self.crowd.complain(f"cannot accept a client: {problem.strerror}")
+            await trio.sleep(0 if self.crowd.thin() else ACCEPT_AGAIN)
+            return None
+
+    async def _handshake(self, line: Line, tls: ssl.SSLContext) -> trio.SSLStream[Line] | None:
+        secure = trio.SSLStream(line, tls, server_side=True, https_compatible=True)
+        shaking = _Handshake()
+        # Who is turned away here is told nothing: there is no way yet to say it.
+        with self.crowd.place(shaking) as welcome, shaking.scope:
+            if not welcome:
+                return None
+            try:
+                await secure.do_handshake()
+            except trio.BrokenResourceError:
+                return None
+            return secure
+        return None
+
+    async def _turn_away(self, peer: Peer) -> None:
+        """Say that there is no room; not to everybody of a multitude."""
+        if self._goodbyes >= MOST_GOODBYES:
+            return
+        self._goodbyes += 1
+        gone = (trio.BrokenResourceError, trio.ClosedResourceError)
+        try:
+            with trio.move_on_after(GOODBYE), suppress(*gone):
+                await peer.stream.send_all(_full(too_many_connections(self.crowd.most)))
+                # Closing with unread bytes would reset the connection under the client's feet.
+                while await peer.stream.receive_some():
+                    pass
+        finally:
+            self._goodbyes -= 1
+
+
+@attrs.define(eq=False)
+class _Handshake:
+    """A client that has a place, but no words yet."""
+
+    scope: trio.CancelScope = attrs.field(factory=lambda: trio.move_on_after(TLS_HANDSHAKE))
+    silent_since: float | None = attrs.field(factory=trio.current_time)
+
+    def dismiss(self) -> bool:
+        """End it."""
+        self.silent_since = None
+        self.scope.cancel()
+        return True
 
 
 def server_tls(certificate: str, key: str) -> ssl.SSLContext:
@@ -139,29 +219,6 @@ def _no_passphrase() -> str:
     raise BadTls("cannot use the TLS files: the key has a passphrase, and nobody can type it")
 
 
-async def _accept(listener: socket.socket) -> socket.socket | None:
-    try:
-        return listener.accept()[0]
-    except (BlockingIOError, ConnectionError):
-        return None  # The client has thought better of it.
-    except OSError as problem:
-        # Too many open files, mostly; those who are connected will go.
-        log.error("cannot accept a client: %s", problem.strerror)
-        await trio.sleep(ACCEPT_AGAIN)
-        return None
-
-
-async def _handshake(line: Line, tls: ssl.SSLContext) -> trio.SSLStream[Line] | None:
-    secure = trio.SSLStream(line, tls, server_side=True, https_compatible=True)
-    with trio.move_on_after(TLS_HANDSHAKE):
-        try:
-            await secure.do_handshake()
-        except trio.BrokenResourceError:
-            return None
-        return secure
-    return None
-
-
 def _plain(line: Line, raw: socket.socket) -> Peer:
     return Peer(
         line, _address(raw.getpeername()), _address(raw.getsockname()), line.send_now, _reset(raw)
@@ -172,6 +229,13 @@ def _encrypted(secure: trio.SSLStream[Line], raw: socket.socket) -> Peer:
     return Peer(
         secure, _address(raw.getpeername()), _address(raw.getsockname()), _nothing, _reset(raw)
     )
+
+
+def _full(refusal: Refusal) -> bytes:
+    body = refusal.body()
+    fields = [*refusal.headers(), ("Connection", "close"), ("Content-Length", str(len(body)))]
+    lines = [f"HTTP/1.1 {refusal.status} ", *(f"{name}: {value}" for name, value in fields)]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def _nothing(data: bytes | bytearray) -> int:

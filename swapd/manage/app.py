@@ -48,6 +48,9 @@ from swapd.watch.watching import Watching
 # Nothing here takes a large body.
 LARGEST_BODY = 1024 * 1024
 
+# How long such a body may take to come: whoever drips it is not waited for. Seconds.
+SLOWEST_BODY = 60.0
+
 
 class _Id(BaseConverter):
     """A model's id as the rest of a path; werkzeug's own `path` may not begin with a slash."""
@@ -71,7 +74,7 @@ def make_app(
     app: Quart = QuartTrio("swapd", static_folder=None)
     # Quart would cut a stream, and an unload, after a minute.
     app.config["RESPONSE_TIMEOUT"] = None
-    app.config["BODY_TIMEOUT"] = None
+    app.config["BODY_TIMEOUT"] = SLOWEST_BODY
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     # The order in which the reference documents an answer's keys.
     assert isinstance(app.json, DefaultJSONProvider)

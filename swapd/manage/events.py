@@ -1,10 +1,9 @@
 """`GET /api/events`: everything that happens, as a stream of events. Framing as llama-swap's."""
 
-import trio
 from quart import Blueprint, Response
 
 from swapd.manage.live import Live
-from swapd.manage.streaming import Stream, streamed
+from swapd.manage.streaming import Audience, Stream, streamed
 from swapd.manage.told import Told, tells
 
 EVENTS = "text/event-stream"
@@ -21,12 +20,12 @@ HEADERS = {
 def blueprint(live: Live) -> Blueprint:
     """Make the page."""
     pages = Blueprint("events", __name__)
-    turns = trio.Lock()
+    audience = Audience()
 
     @pages.get("/api/events")
-    @tells(Told(kind=EVENTS))
+    @tells(Told(kind=EVENTS, errors=("too_many_followers",)))
     async def events() -> Response:
         """Follow models, requests, logs and settings, as a stream of server-sent events."""
-        return streamed(Stream(live.follow, turns), HEADERS, EVENTS)
+        return streamed(Stream(live.follow, audience), HEADERS, EVENTS)
 
     return pages

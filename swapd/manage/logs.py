@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from functools import partial
 
 import attrs
-import trio
 from quart import Blueprint, Response, request
 
 from swapd import refusals
@@ -18,7 +17,7 @@ from swapd.config.names import Names
 from swapd.engine import Engine
 from swapd.ids import ModelId
 from swapd.manage.replies import refused
-from swapd.manage.streaming import Stream, streamed
+from swapd.manage.streaming import Audience, Stream, streamed
 from swapd.manage.told import TEXT, Told, tells
 from swapd.watch.follower import Follower
 from swapd.watch.logs import Logs
@@ -58,6 +57,7 @@ class Anything:
 
 STREAM = Told(
     kind=TEXT,
+    errors=("too_many_followers",),
     parameters={NO_HISTORY: Anything("given, what was written before is not told")},
 )
 
@@ -65,7 +65,7 @@ STREAM = Told(
 def blueprint(engine: Engine, logs: Logs) -> Blueprint:
     """Make the pages."""
     pages = Blueprint("logs", __name__)
-    turns = trio.Lock()
+    audience = Audience()
 
     @pages.get("/logs")
     @tells(Told(statuses=(200, 302), kind=TEXT))
@@ -100,7 +100,7 @@ def blueprint(engine: Engine, logs: Logs) -> Blueprint:
 
     def _live(log: Monitor) -> Response:
         follow = log.follow if NO_HISTORY in request.args else partial(_with_history, log)
-        return streamed(Stream(follow, turns), LIVE, PLAIN)
+        return streamed(Stream(follow, audience), LIVE, PLAIN)
 
     return pages
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from swapd import __version__
+from swapd.manage.admin import is_for_admins
 from swapd.manage.switches import WORDS
 from swapd.manage.told import HTML, JSON, TEXT, Told, told_by
 from swapd.refusals import ERRORS
@@ -26,7 +27,7 @@ OF_MODELS = (
 )
 
 # What can become of any request at all.
-OF_ALL = ("unauthorized", "invalid_request", "internal_error")
+OF_ALL = ("unauthorized", "invalid_request", "internal_error", "service_unavailable")
 
 # With which status a request for a model cannot be used.
 MISTAKES = (400, 408)
@@ -107,6 +108,8 @@ def _page(path: str, view: View) -> Schema:
     if told.open:
         operation["security"] = []
         codes.remove("unauthorized")
+    if is_for_admins(path):
+        codes.add("cross_site")
     if told.takes is not None:
         operation["requestBody"] = _takes({JSON: {"schema": told.takes}})
         codes.add("body_too_large")

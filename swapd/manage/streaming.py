@@ -3,6 +3,7 @@
 Rule 1: it is followed from the first piece on, not before: who asks for the head follows nothing.
 Rule 2: after a piece what comes is collected for a moment: a flood becomes few large writes.
 Rule 3: many who follow take turns: a hundred writes in a row would hold up every request.
+Rule 4: as many follow as may. A place is given back when the answer ends, or its connection does.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,8 +14,14 @@ import attrs
 import trio
 from quart import Response, request
 
+from swapd import refusals
+from swapd.manage.replies import refused
+
 # Nobody reads faster. Seconds.
 PAUSE = 0.05
+
+# Pages in a few hundred tabs, or a forgotten script; what waits for each may be half a mebibyte.
+MOST_FOLLOWERS = 128
 
 
 class Followed(Protocol):
@@ -28,11 +35,36 @@ def streamed(stream: "Stream", headers: Mapping[str, str], kind: str) -> Respons
     """Answer with it; who asks for the head alone would wait for the end of nothing."""
     if request.method == "HEAD":
         return Response(b"", headers=dict(headers), content_type=kind)
+    if not stream.audience.admit(stream):
+        return refused(refusals.too_many_followers(stream.audience.most))
     # A stop waits for requests, and not for who only looks on. Not everybody who serves this app
     # knows of connections.
     if (client := request.scope.get("state", {}).get("client")) is not None:
         client.following = True
+        # An answer whose client left before its first word is never closed by anybody.
+        client.goodbye.callback(stream.leave)
     return Response(stream, headers=dict(headers), content_type=kind)
+
+
+@attrs.define
+class Audience:
+    """All who follow the same."""
+
+    most: int = MOST_FOLLOWERS
+    turns: trio.Lock = attrs.field(factory=trio.Lock)
+    """Handed on, it lets a pass of the scheduler go by."""
+    _present: set["Stream"] = attrs.field(factory=set)
+
+    def admit(self, stream: "Stream") -> bool:
+        """Give it a place, if there is one."""
+        if len(self._present) >= self.most:
+            return False
+        self._present.add(stream)
+        return True
+
+    def dismiss(self, stream: "Stream") -> None:
+        """Take its place back; also from one that has none."""
+        self._present.discard(stream)
 
 
 @attrs.define(eq=False)
@@ -40,8 +72,7 @@ class Stream:
     """The body of one answer, until Quart closes it."""
 
     follow: Callable[[], AbstractContextManager[Followed]]
-    turns: trio.Lock
-    """Shared with all who follow the same: handed on, it lets a pass of the scheduler go by."""
+    audience: Audience
     _following: ExitStack = attrs.field(factory=ExitStack)
     _followed: Followed | None = None
 
@@ -56,9 +87,14 @@ class Stream:
         piece = await self._followed.receive()
         if not piece:
             raise StopAsyncIteration
-        async with self.turns:
+        async with self.audience.turns:
             return piece
 
     async def aclose(self) -> None:
         """Follow no more; what Quart calls however the answer ends."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Follow no more, and leave the place to another; may be repeated."""
         self._following.close()
+        self.audience.dismiss(self)

@@ -25,6 +25,10 @@ Tap = Callable[[bytes], None]
 # A client that sends nothing more of its body for this long is not going to.
 STALLED_UPLOAD = 60.0
 
+# After that long all of it has come, on average, at least this fast: who drips a byte a minute
+# would else be listened to for weeks. A modem is faster. In bytes a second.
+SLOWEST_UPLOAD = 1024
+
 # How long what a refused client still sends is thrown away, so that it gets to read the refusal:
 # closing with unread bytes would reset the connection under its feet.
 LINGER = 5.0
@@ -96,6 +100,9 @@ class _Upload:
     size: int = 0
     """How much of it has come."""
     more: bool = True
+    _begun: float = attrs.field(factory=trio.current_time)
+    """When its client began to send, plus what it was held up by us."""
+    _held_up: float | None = None
 
     async def piece(self) -> bytes:
         message = await self.receive()
@@ -109,24 +116,37 @@ class _Upload:
         if self.tap is not None:
             self.tap(piece)
         if self.more:
-            self.wait()
+            self._wait()
         return piece
 
-    def wait(self) -> None:
-        self.patience.deadline = trio.current_time() + STALLED_UPLOAD
+    def hold_up(self) -> None:
+        """Let its time stand still: it is with the client, not with the disk."""
+        self._held_up = trio.current_time()
+        self.patience.deadline = math.inf
+
+    def go_on(self) -> None:
+        """Wait for the client again."""
+        if self._held_up is not None:
+            self._begun += trio.current_time() - self._held_up
+            self._held_up = None
+        self._wait()
+
+    def _wait(self) -> None:
+        paced = self._begun + self.size / SLOWEST_UPLOAD
+        self.patience.deadline = min(trio.current_time(), paced) + STALLED_UPLOAD
 
 
 async def _spool(upload: _Upload, held: bytearray) -> Spooled:
     with ExitStack() as unfinished:
-        upload.patience.deadline = math.inf  # It is with the client, not with the disk.
+        upload.hold_up()
         spooled = await open_spooled()
         unfinished.callback(spooled.close)
         while held:
             await spooled.append(held)
             held = bytearray()
-            upload.wait()
+            upload.go_on()
             while upload.more and len(held) < SPOOLED:
                 held += await upload.piece()
-            upload.patience.deadline = math.inf
+            upload.hold_up()
         unfinished.pop_all()
         return spooled

@@ -62,6 +62,12 @@ def beside_h11(*pieces: bytes) -> tuple[list[object], list[object]]:
     return ours, [("error", 400) if seen == ("error", 501) else seen for seen in theirs]
 
 
+def sized(length: int, *, more: bytes = b"") -> bytes:
+    """Make a request whose head has so many bytes."""
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n%bX: %%b\r\n\r\n" % more
+    return head % (b"x" * (length - len(head) + 2))
+
+
 def whole(seen: Sequence[object]) -> list[tuple[object, object, bytes]]:
     """Pick the requests that were heard to their end: method, target, body."""
     requests: list[tuple[object, object, bytes]] = []
@@ -161,7 +167,7 @@ def read_chunks(data: bytes, at: int) -> tuple[bytes, int]:
         b"GET / RTSP/1.1\r\nHost: a\r\n\r\n",
         b"GET http://h/x HTTP/1.1\r\nHost: a\r\n\r\n",
         b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * LIMIT + b"\r\n\r\n",
+        sized(LIMIT),
         b"x" * (LIMIT + 1),
         b"\x16\x03\x01\x02\x00\x01",
         b"\r\n" + GET,
@@ -374,3 +380,20 @@ def test_the_next_cycle_needs_the_end_of_this_one():
     connection.next_event()
     with pytest.raises(h11.LocalProtocolError):
         connection.start_next_cycle()
+
+
+@pytest.mark.parametrize("more", [b"", b"Connection: a, b\r\n"], ids=["ours", "h11's"])
+@pytest.mark.parametrize(
+    "before", [b"", GET, CHUNKED + b"0\r\n\r\n"], ids=["first", "second", "after h11"]
+)
+@pytest.mark.parametrize("cut", [1000, LIMIT, 2 * LIMIT])
+def test_a_head_is_bounded_to_the_byte_however_it_comes(more, before, cut):
+    """Not as in h11, which minds only what is not whole yet: up to twice as much got through."""
+    for length, wrong in ((LIMIT, []), (LIMIT + 1, [("error", 431)])):
+        head = sized(length, more=more)
+        assert len(head) == length
+        pieces = [head[at : at + cut] for at in range(0, length, cut)]
+        seen = heard(Http11(LIMIT), [before, *pieces] if before else pieces)
+        assert [
+            event for event in seen if isinstance(event, tuple) and event[0] == "error"
+        ] == wrong

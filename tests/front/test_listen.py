@@ -2,11 +2,21 @@
 
 import os
 import socket
+import stat
 from pathlib import Path
 
 import pytest
 
-from swapd.front.listen import SILENCE, Address, BadAddress, CannotListen, open_listener, url
+from swapd.front.listen import (
+    PRIVATE,
+    SILENCE,
+    Address,
+    BadAddress,
+    CannotListen,
+    adopt_listener,
+    open_listener,
+    url,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +56,8 @@ def test_anything_else_is_refused_with_a_sentence(text):
         ("0.0.0.0:1", False),
         ("[::]:1", False),
         ("gpu.example:1", False),
+        ("127.example:1", False),
+        ("[::ffff:10.0.0.1]:1", False),
     ],
 )
 def test_only_loopback_is_private(text, loopback):
@@ -107,6 +119,46 @@ def test_a_unix_socket_is_made_and_removed(tmp_path: Path):
         with socket.socket(socket.AF_UNIX) as caller:
             caller.connect(str(path))
     assert not path.exists()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_private_unix_socket_is_for_its_owner_and_group(tmp_path: Path, umask):
+    """Whoever may write to it may do everything; the umask is for files, and says nothing here."""
+    path = tmp_path / "s.sock"
+    before = os.umask(umask)
+    try:
+        with open_listener(Address(path=str(path)), private=True):
+            assert stat.S_IMODE(path.stat().st_mode) == PRIVATE == 0o660
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.real
+def test_a_private_unix_socket_is_never_open_for_a_moment(tmp_path: Path):
+    """Between its making and a change of its mode others could have come in."""
+    path = tmp_path / "s.sock"
+    with socket.socket(socket.AF_UNIX) as sock:
+        os.fchmod(sock.fileno(), PRIVATE)
+        before = os.umask(0)
+        try:
+            sock.bind(str(path))
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE(path.stat().st_mode) == PRIVATE
+
+
+@pytest.mark.real
+def test_a_socket_that_was_opened_for_us_behaves_like_our_own(tmp_path: Path):
+    """Who vanishes without a word must be noticed there as well."""
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        assert adopt_listener(given) == Address("127.0.0.1", given.getsockname()[1])
+        assert given.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert given.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == SILENCE
+    path = str(tmp_path / "s.sock")
+    with socket.socket(socket.AF_UNIX) as given:
+        given.bind(path)
+        assert adopt_listener(given) == Address(path=path)
 
 
 @pytest.mark.real

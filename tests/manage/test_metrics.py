@@ -65,6 +65,7 @@ def made(machine: Measured | Unmeasured) -> Numbers:
         states=lambda: dict(zip(MODELS, STATES[1:], strict=False)),
         waiting=lambda: (3, 12.5),
         spent=lambda: (100.0, 20.0),
+        tasks=lambda: 66,
         machine=machine,
     )
 

@@ -18,7 +18,15 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swapd.proxy.body import LINGER, STALLED_UPLOAD, BadUpload, ClientGone, discard_body, read_body
+from swapd.proxy.body import (
+    LINGER,
+    SLOWEST_UPLOAD,
+    STALLED_UPLOAD,
+    BadUpload,
+    ClientGone,
+    discard_body,
+    read_body,
+)
 from swapd.proxy.forms import BadForm
 from swapd.proxy.spool import PIECE, SPOOLED, Body, NotKept, Spliced, Spooled, replaced
 
@@ -80,10 +88,54 @@ async def test_a_body_that_grows_too_large_is_refused_at_once(autojump_clock):
     assert sent.taken == 2
 
 
+# What comes just fast enough if it comes every so many seconds.
+BEAT = STALLED_UPLOAD - 1
+FAST_ENOUGH = int(BEAT * SLOWEST_UPLOAD)
+
+
 async def test_an_upload_may_take_long_as_long_as_it_goes_on(autojump_clock):
     """A slow line is no stalled client."""
-    sent = upload(*[b"x"] * 20, pause=STALLED_UPLOAD - 1)
-    assert await read_body(sent.receive, 20, announced=20) == b"x" * 20
+    sent = upload(*[b"x" * FAST_ENOUGH] * 20, pause=BEAT)
+    body = await read_body(sent.receive, 20 * FAST_ENOUGH, announced=None)
+    assert isinstance(body, Spooled)
+    body.close()
+    assert body.size == 20 * FAST_ENOUGH
+    assert trio.current_time() == 20 * BEAT
+
+
+@pytest.mark.parametrize(
+    ("piece", "gap", "ends"),
+    [
+        pytest.param(b"x", BEAT, STALLED_UPLOAD, id="a byte a minute"),
+        pytest.param(b"", 0.5, STALLED_UPLOAD, id="pieces of nothing"),
+        pytest.param(b"x" * (SLOWEST_UPLOAD // 2), 1.0, 2 * STALLED_UPLOAD, id="half as fast"),
+    ],
+)
+async def test_an_upload_that_drips_is_refused(piece, gap, ends, autojump_clock):
+    """408: whoever sends a byte now and then would else be listened to for weeks."""
+    sent = upload(*[piece] * 10_000, whole=False, pause=gap)
+    with pytest.raises(BadUpload) as bad:
+        await read_body(sent.receive, 10**9, announced=10**9)
+    assert bad.value.refusal.status == 408
+    assert trio.current_time() == pytest.approx(ends, abs=1)
+
+
+@pytest.mark.parametrize(("late", "refused"), [(-0.01, False), (0.01, True)])
+async def test_the_slowest_upload_is_just_fast_enough(late, refused, autojump_clock):
+    """The time that a body has is a minute, and a second for each of so many bytes."""
+    size = 10 * SLOWEST_UPLOAD
+    sent = upload(b"x" * size, b"x")
+
+    async def receive() -> dict[str, Any]:
+        # The second piece would come in time for who only minds a minute's silence.
+        await trio.sleep(STALLED_UPLOAD - 30 if sent.taken == 0 else 40 + late)
+        return await sent.receive()
+
+    if refused:
+        with pytest.raises(BadUpload):
+            await read_body(receive, 2 * size, announced=None)
+    else:
+        assert await read_body(receive, 2 * size, announced=None) == b"x" * (size + 1)
 
 
 async def test_an_upload_that_stalls_is_refused(autojump_clock):

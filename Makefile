@@ -5,7 +5,10 @@ VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test real bench lint types imports check fmt clean
+.PHONY: help run test real simulate chaos soak bench lint types imports audit check fmt clean
+
+SEEDS ?= 10000
+RUNS ?= 10
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -19,6 +22,15 @@ test: $(VENV)/.dev ## the tests that need no process and no socket: seconds
 real: $(VENV)/.dev ## the tests with real processes, sockets and llama.cpp
 	python -m pytest -q -m real
 
+simulate: $(VENV)/.dev ## SEEDS=10000 pretend days of the whole daemon; minutes
+	python -m tests.simulation --seeds $(SEEDS)
+
+chaos: $(VENV)/.dev ## RUNS=10 times real models under load while all sorts of things break; minutes
+	python -m tests.chaos --runs $(RUNS)
+
+soak: $(VENV)/.dev ## 200,000 requests and 2,000 swaps; writes into tests/bench/RESULTS.md
+	python -m tests.soak
+
 bench: $(VENV)/.dev ## measure beside nginx; writes tests/bench/RESULTS.md
 	python -m tests.bench
 
@@ -31,7 +43,10 @@ types: $(VENV)/.dev ## types
 imports: $(VENV)/.dev ## who may import whom
 	lint-imports
 
-check: lint types imports test real ## all of it; what CI runs
+audit: $(VENV)/.dev ## known vulnerabilities of what is installed, where anybody can be asked
+	python -m tests.audit
+
+check: lint types imports audit test real ## all of it; what CI runs
 
 fmt: $(VENV)/.dev ## bring the code into shape
 	ruff check --fix . ; ruff format .

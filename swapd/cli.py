@@ -22,6 +22,7 @@ from swapd.config.source import lines_of
 from swapd.front.listen import Address, BadAddress, CannotListen
 from swapd.front.serve import BadTls
 from swapd.reload import seen
+from swapd.service import BadHandover
 from swapd.serving import Options, serve
 from swapd.terminal.commands import Parser, add_commands
 from swapd.watch.opening import AUTO
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ConfigError as broken:
         _complain(_for_people(broken.problems))
         code = os.EX_CONFIG
-    except (CannotListen, BadTls, CannotStore) as problem:
+    except (CannotListen, BadHandover, BadTls, CannotStore) as problem:
         _complain(f"swapd: {problem}")
         code = os.EX_UNAVAILABLE if isinstance(problem, CannotListen) else os.EX_CONFIG
     except BrokenPipeError:
@@ -102,6 +103,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_address,
         default=Address(),
         help="HOST:PORT, :PORT for every interface, or unix:/path (default 127.0.0.1:8080)",
+    )
+    command.add_argument(
+        "--admin-listen",
+        metavar="ADDRESS",
+        type=_address,
+        help="have /api, /unload, /running, /logs and /metrics there and nowhere else",
     )
     command.add_argument("--tls-cert-file", metavar="FILE", help="serve HTTPS with this chain")
     command.add_argument("--tls-key-file", metavar="FILE", help="and this key")
@@ -167,6 +174,7 @@ def _serve(asked: argparse.Namespace) -> int:
     look = partial(seen, asked.config, asked.config_dir) if asked.watch_config else None
     options = Options(
         listen=asked.listen,
+        admin_listen=asked.admin_listen,
         certificate=asked.tls_cert_file,
         key=asked.tls_key_file,
         max_body=asked.max_body,

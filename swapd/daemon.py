@@ -2,6 +2,7 @@
 
 root
 ├─ engine.run         the scheduler's loop, its timers, and a task for each run of a model
+├─ manager.run        shows the service manager that the loop goes on, and what there is
 ├─ front.run          a task for each connection; one more where admins have a door of their own
 ├─ reloader.run       takes up a changed configuration, when a signal or the next asks for it
 ├─ loads.run          a task for each load that somebody asked for and does not wait for
@@ -45,9 +46,10 @@ from swapd.models.supervisor import Supervise
 from swapd.profiles import Profiles
 from swapd.proxy.peers import Peers
 from swapd.proxy.relay import Relay
-from swapd.reload import Read, Reloader, tell_remarks, watch
+from swapd.reload import READ_PATIENCE, Read, Reloader, tell_remarks, watch
 from swapd.schedule.choose import choose
 from swapd.schedule.measures import Measures
+from swapd.service import Manager
 from swapd.watch.logs import LEVELS, Logs
 from swapd.watch.recorder import Recorder
 from swapd.watch.watching import Watching
@@ -77,6 +79,10 @@ class Door(Protocol):
     def wide(self) -> bool:
         """Whether others than this machine can reach it."""
 
+    @property
+    def admin(self) -> bool:
+        """Whether it is there for admins. With such a door they come in nowhere else."""
+
     async def run(self, app: Gateway, *, task_status: trio.TaskStatus[Front]) -> None:
         """Have the application answer whoever comes in, until cancelled."""
 
@@ -90,7 +96,7 @@ class World:
     read: Read
     """Reads the configuration anew."""
     doors: Sequence[Door]
-    """Where clients come in. With a second one, admins come in there, and only there."""
+    """Where clients come in."""
     open_pool: Callable[[Origin], Pool] = Pool
     """Opens the way to a model or a peer."""
     read_ahead: Callable[[Model | None], None] = lambda model: None
@@ -103,6 +109,8 @@ class World:
     """Where what was measured is kept; None for nowhere."""
     end_by_force: Callable[[float], None] = lambda seconds: None
     """Ends a stop that takes longer than so many seconds."""
+    manager: Manager = attrs.field(factory=Manager)
+    """Is told where the daemon stands."""
 
 
 async def run(
@@ -136,8 +144,10 @@ async def run(
     reloader = Reloader(
         loaded,
         read=world.read,
-        adopt=partial(_adopt, engine, loads, watching),
+        adopt=partial(_adopt, engine, loads, watching, world.doors),
         running=engine.running,
+        began=partial(world.manager.reloading, READ_PATIENCE),
+        ended=partial(_reloaded, world.manager),
     )
     manage = make_app(
         *(engine, reloader),
@@ -151,24 +161,32 @@ async def run(
     tell_remarks(loaded)
     async with trio.open_nursery() as root:
         await root.start(engine.run)
+        await root.start(world.manager.run, engine.pulse, partial(_standing, engine))
         await root.start(reloader.run)
         await root.start(loads.run)
         await root.start(keeper.run)
         for watcher in (recorder, watching.machine, watching.hardware, live):
             await root.start(unharmed, watcher.run)
-        gateway = make_gateway(relay, profiles, manage, watching, max_body=max_body)
-        fronts = [await root.start(door.run, gateway) for door in world.doors]
+        gateway = partial(make_gateway, relay, profiles, manage, watching, max_body=max_body)
+        apart = any(door.admin for door in world.doors)
+        fronts = [
+            await root.start(door.run, gateway(admin=door.admin or not apart))
+            for door in world.doors
+        ]
         if world.look is not None:
             root.start_soon(partial(watch, world.look, reloader.ask, known=world.saw))
         loads.preload(loaded.settings.preload)
         for door in world.doors:
-            logs.announce(f"swapd {__version__} listening on {door.where}")
-            if door.wide and not loaded.settings.api_keys:
-                log.warning("everybody on the network can use this; there are no keys")
+            whom = " for admins" if door.admin else ""
+            logs.announce(f"swapd {__version__} listening on {door.where}{whom}")
+        _warn_if_open(world.doors, loaded.settings)
+        world.manager.ready()
         await _told_to_stop(signals, on_hangup=reloader.ask)
+        bound = drain + engine.longest_unload() + 2 * KILL_PATIENCE + LAST_WORDS
+        world.manager.stopping("stopping; requests that are being served may finish", bound)
         live.close()
         logs.close()
-        world.end_by_force(drain + engine.longest_unload() + 2 * KILL_PATIENCE + LAST_WORDS)
+        world.end_by_force(bound)
         await _stop(engine, fronts, signals, drain=drain)
         peers.close()
         keeper.save()
@@ -186,12 +204,36 @@ def _deaf() -> None:
     """What a hangup means to a daemon that stops: it takes up nothing new."""
 
 
-async def _adopt(engine: Engine, loads: Loads, watching: Watching, settings: Settings) -> None:
+def _reloaded(manager: Manager, good: bool) -> None:
+    manager.ready("" if good else "the last reload failed: see the log")
+
+
+def _standing(engine: Engine) -> str:
+    """Say in a line what there is."""
+    running = engine.ask.states(engine.running())
+    models = ", ".join(f"{model} {state}" for model, state in sorted(running.items()))
+    waiting, _ = engine.ask.waiting()
+    return f"{models or 'no model'}; {waiting} waiting"
+
+
+async def _adopt(
+    engine: Engine, loads: Loads, watching: Watching, doors: Sequence[Door], settings: Settings
+) -> None:
+    if engine.settings.api_keys:
+        _warn_if_open(doors, settings)
     watching.adopt(settings)
     logging.getLogger().setLevel(LEVELS[settings.log_level])
     wanted = newly_preloaded(engine.settings, settings)
     await engine.adopt(settings)
     loads.preload(wanted)
+
+
+def _warn_if_open(doors: Sequence[Door], settings: Settings) -> None:
+    if any(door.wide for door in doors) and not settings.api_keys:
+        log.warning(
+            "everybody on the network can use this, unload models and read logs: there are no "
+            "keys; set apiKeys, or listen on 127.0.0.1"
+        )
 
 
 async def _stop(

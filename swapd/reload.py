@@ -52,7 +52,8 @@ class Reloader:
     """The configuration in use, and the way to the next one.
 
     `adopt` hands new settings over at once, and returns when they count; `running` tells the
-    definitions of the models that run.
+    definitions of the models that run. `began` and `ended`, with whether the files could be used,
+    are told of each reload, and of no dry run.
     """
 
     def __init__(
@@ -62,12 +63,15 @@ class Reloader:
         read: Read,
         adopt: Callable[[Settings], Awaitable[None]],
         running: Callable[[], Mapping[ModelId, Model]],
+        began: Callable[[], None] = lambda: None,
+        ended: Callable[[bool], None] = lambda good: None,
     ) -> None:
         self.loaded = loaded
         self._began_with = loaded.settings
         self._read = read
         self._adopt = adopt
         self._running = running
+        self._began, self._ended = began, ended
         self._pending: list[_Job] = []
         self._news = trio.Event()
 
@@ -103,6 +107,8 @@ class Reloader:
             self._news = trio.Event()
             while self._pending:
                 job = self._pending.pop(0)
+                if not job.dry_run:
+                    self._began()
                 try:
                     job.changes = await self._carry_out(dry_run=job.dry_run)
                 except ConfigError as broken:
@@ -113,6 +119,8 @@ class Reloader:
                 except Exception as bug:
                     job.failure = bug
                     log.exception("cannot reload; the configuration stays as it was")
+                if not job.dry_run:
+                    self._ended(job.failure is None)
                 job.done.set()
 
     def _job(self, *, dry_run: bool) -> _Job:

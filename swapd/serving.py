@@ -8,8 +8,8 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -21,12 +21,14 @@ from swapd import daemon
 from swapd.config.load import Loaded
 from swapd.config.settings import Origin
 from swapd.daemon import LAST_WORDS, World
+from swapd.front.crowd import Crowd, ask_for_descriptors
 from swapd.front.gateway import Gateway
-from swapd.front.listen import Address, open_listener, url
+from swapd.front.listen import Address, adopt_listener, open_listener, url
 from swapd.front.serve import Front, server_tls
 from swapd.models.prefetch import Prefetcher
 from swapd.models.supervisor import Supervisor
 from swapd.models.warden import Warden, open_warden
+from swapd.service import ADMIN, Manager, inherited, open_manager
 from swapd.watch.logs import Logs
 from swapd.watch.opening import AUTO, open_logs
 from swapd.watch.recorder import Recorder
@@ -47,6 +49,9 @@ HARD_EXIT = 5.0
 # else; a tenth of Python's own, for every token waits for it.
 HAND_OVER = 0.0005
 
+# How many may be connected at admins' own door; the descriptors are for clients.
+MOST_ADMINS = 64
+
 EX_SOFTWARE = 70
 
 # Where the log goes, whatever Python has made of it.
@@ -63,6 +68,8 @@ class Options:
     """How to serve, apart from what the configuration says."""
 
     listen: Address = attrs.field(factory=Address)
+    admin_listen: Address | None = None
+    """Where admins come in, and only there; None for where everybody does."""
     certificate: str | None = None
     key: str | None = None
     """Paths of the TLS certificate chain and its key; both or neither."""
@@ -86,6 +93,8 @@ class Entrance:
     wide: bool
     """Whether others than this machine can reach it."""
     tls: ssl.SSLContext | None
+    admin: bool = False
+    """Whether it is there for admins."""
 
     @property
     def where(self) -> str:
@@ -99,7 +108,7 @@ class Entrance:
         task_status: trio.TaskStatus[Front] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Have the application answer whoever connects, until cancelled."""
-        front = Front(app, self.tls)
+        front = Front(app, self.tls, Crowd(MOST_ADMINS) if self.admin else Crowd())
         async with trio.open_nursery() as nursery:
             await nursery.start(front.run, self.listener)
             task_status.started(front)
@@ -116,6 +125,7 @@ def serve(
     `read` reads the configuration anew.
     """
     sys.setswitchinterval(HAND_OVER)
+    ask_for_descriptors()
     _give_memory_back()
     tls = None
     if options.certificate is not None and options.key is not None:
@@ -123,22 +133,42 @@ def serve(
     settings = loaded.settings
     with (
         open_logs(settings, options.log_format, fd=STDOUT, environment=os.environ) as logs,
-        open_listener(options.listen) as listener,
+        # First of all that starts a process: what is meant for us leaves the environment.
+        open_manager(os.environ) as manager,
+        _open_doors(options, tls) as doors,
         closing(open_recorder(settings)) as recorder,
         open_warden() as warden,
     ):
-        entrance = Entrance(listener, not options.listen.is_loopback, tls)
-        trio.run(_run, loaded, options, read, entrance, warden, logs, recorder)
+        trio.run(_run, loaded, options, read, doors, warden, logs, recorder, manager)
+
+
+@contextmanager
+def _open_doors(options: Options, tls: ssl.SSLContext | None) -> Iterator[list[Entrance]]:
+    """Listen where we are told to, or on what the service manager has opened for that."""
+    with ExitStack() as opened:
+        passed = inherited(os.environ)
+        for one in passed:
+            opened.callback(one.socket.close)
+        doors = []
+        for admin, address in ((False, options.listen), (True, options.admin_listen)):
+            given = [one.socket for one in passed if (one.name == ADMIN) == admin]
+            sockets = [(sock, adopt_listener(sock)) for sock in given]
+            if not sockets and address is not None:
+                listener = opened.enter_context(open_listener(address, private=admin))
+                sockets = [(listener, address)]
+            doors += [Entrance(sock, not at.is_loopback, tls, admin) for sock, at in sockets]
+        yield doors
 
 
 async def _run(
     loaded: Loaded,
     options: Options,
     read: Callable[[Loaded], Loaded],
-    entrance: Entrance,
+    doors: list[Entrance],
     warden: Warden,
     logs: Logs,
     recorder: Recorder,
+    manager: Manager,
 ) -> None:
     prefetcher = Prefetcher(warden=warden)
     world = World(
@@ -146,12 +176,13 @@ async def _run(
             warden=warden, open_output=logs.run_output, ask=_ask, answers=answers
         ),
         read=partial(_in_thread, read),
-        doors=[entrance],
+        doors=doors,
         read_ahead=prefetcher.read,
         look=None if options.look is None else partial(_in_thread, options.look),
         saw=options.saw,
         state=options.state,
         end_by_force=partial(_exit_hard_after, logs.flush),
+        manager=manager,
     )
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         await daemon.run(

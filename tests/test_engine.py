@@ -883,7 +883,7 @@ async def test_a_drain_that_is_over_leaves_no_timer(autojump_clock):
 
 async def test_a_pulse_comes_back_after_all_that_was_posted_before_it(autojump_clock):
     """It is all that keeps a service manager from starting us anew: it must not come by itself."""
-    async with running("a") as (engine, models):
+    async with running("a") as (engine, _):
         with engine.turn(A, revoke=lambda reason: None) as turn:
             assert turn.place is None
             await engine.pulse()

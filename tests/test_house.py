@@ -80,12 +80,16 @@ def test_every_exception_is_still_needed():
 def test_every_test_file_has_its_module():
     """A test whose module was renamed must move with it."""
     # The house rules, the pretend model server, HTTP where it is no longer polite, what the
-    # vendors' own clients and a tester that reads our OpenAPI document say, and random worlds.
+    # vendors' own clients and a tester that reads our OpenAPI document say, random worlds, pretend
+    # days, a short soak and a short chaos, what may stand nowhere, and the service manager's side.
     wholes = {
         *("tests/test_house.py", "tests/children/test_children.py"),
         *("tests/front/test_hygiene.py", "tests/test_clients.py", "tests/test_contract.py"),
         "tests/test_hours.py",
         "tests/schedule/test_worlds.py",
+        *("tests/simulation/test_simulation.py", "tests/soak/test_soak.py"),
+        *("tests/chaos/test_chaos.py", "tests/front/test_limits.py", "tests/test_secrecy.py"),
+        *("tests/test_audit.py", "tests/test_units.py", "tests/test_service_daemon.py"),
     }
     for path in TESTS:
         place = path.relative_to(ROOT / "tests")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -305,3 +305,25 @@ def test_a_model_that_joins_moves_no_others_port(tmp_path: Path):
     after = load([file], {}, before=before.ports)
 
     assert after.settings.models["b"] == before.settings.models["b"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["good", "broken"])
+async def test_who_manages_us_is_told_of_each_reload_and_of_its_end(broken, autojump_clock):
+    """A service manager that hears of no end takes the daemon for one that hangs."""
+    files, told = Files("a"), list[object]()
+    files.broken = broken
+    reload = Reloader(
+        Loaded(files.settings),
+        read=files.read,
+        adopt=Adopted(),
+        running=lambda: files.running,
+        began=lambda: told.append("began"),
+        ended=told.append,
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(reload.run)
+        for dry_run in (True, False):
+            with suppress(ConfigError):
+                await reload.reload(dry_run=dry_run)
+        nursery.cancel_scope.cancel()
+    assert told == ["began", not broken]

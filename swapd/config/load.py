@@ -11,6 +11,7 @@ from pathlib import Path
 
 import attrs
 
+from swapd.config.credentials import Credentials
 from swapd.config.decode import decode
 from swapd.config.draft import Draft
 from swapd.config.expand import Expanded, Ports, expand
@@ -38,7 +39,7 @@ class Loaded:
     remarks: tuple[Located, ...] = ()
     """What works, but hardly as it was meant."""
     secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False)
-    """The secrets of the environment that were filled in, which must not be shown."""
+    """Credentials and secrets of the environment that were filled in; not to be shown."""
 
 
 def load(
@@ -51,14 +52,17 @@ def load(
     # A large file becomes very many objects, none of them garbage; looking through them again and
     # again stops everybody for 50 ms at a time.
     gc.disable()
+    credentials = Credentials(environ)
     try:
-        sources = _read_all(paths, environ)
+        sources = _read_all(paths, environ, credentials)
         loaded = loaded_from(sources, before=before)
     except ConfigError as broken:
-        raise ConfigError(_hidden(broken.problems, secrets_of(environ))) from broken
+        # All that may have got into a message: nobody says what the broken ones used.
+        hide = secrets_of(environ) | credentials.read
+        raise ConfigError(_hidden(broken.problems, hide)) from broken
     finally:
         gc.enable()
-    secrets = frozenset[str]().union(*(source.secrets for source in sources))
+    secrets = credentials.read.union(*(source.secrets for source in sources))
     return attrs.evolve(loaded, remarks=tuple(_hidden(loaded.remarks, secrets)), secrets=secrets)
 
 
@@ -112,12 +116,14 @@ def _located(problems: Iterable[Problem], merged: Merged, expanded: Expanded) ->
         yield attrs.evolve(located, problem=attrs.evolve(located.problem, path=problem.path))
 
 
-def _read_all(paths: Sequence[Path], environ: Mapping[str, str]) -> list[Source]:
+def _read_all(
+    paths: Sequence[Path], environ: Mapping[str, str], credentials: Credentials
+) -> list[Source]:
     sources: list[Source] = []
     problems: list[Located] = []
     for path in paths:
         try:
-            sources.append(read(path, environ))
+            sources.append(read(path, environ, credentials))
         except ConfigError as unreadable:
             problems += unreadable.problems
     if problems:

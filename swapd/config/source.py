@@ -1,4 +1,6 @@
-"""Reading configuration files. Besides `files.py` and `store.py` nobody here looks at the disk.
+"""Reading configuration files.
+
+Besides `files.py`, `store.py` and `credentials.py` nobody else here looks at the disk.
 
 Rule 1: whatever a file holds, the answer is a `Source` or a `ConfigError`, and nothing else.
 Rule 2: reading is bounded in time and memory, by the size of the file and by what its aliases
@@ -20,6 +22,7 @@ from ruamel.yaml.reader import ReaderError
 
 from swapd.config import environment
 from swapd.config.compose import Composer, Hopeless
+from swapd.config.credentials import Credentials
 from swapd.config.environment import LINE_END, FilledIn, Flaw, fill_in
 from swapd.config.nodes import TOP, Kind, Node, Spot, line_behind, spot_of, written_out
 from swapd.config.problems import ConfigError, KeyPath, Located, Place, Problem
@@ -61,9 +64,13 @@ class Source:
         return line_behind(self.root, path, key=key)
 
 
-def read(path: Path, environ: Mapping[str, str] = _NOTHING) -> Source:
-    """Read one file, with the values of these environment variables."""
-    return parse(_text(path), file=str(path), environ=environ)
+def read(
+    path: Path,
+    environ: Mapping[str, str] = _NOTHING,
+    credentials: Credentials | None = None,
+) -> Source:
+    """Read one file, with the values of these environment variables and credentials."""
+    return parse(_text(path), file=str(path), environ=environ, credentials=credentials)
 
 
 def lines_of(file: str) -> list[str]:
@@ -74,12 +81,18 @@ def lines_of(file: str) -> list[str]:
         return []
 
 
-def parse(text: str, *, file: str, environ: Mapping[str, str] = _NOTHING) -> Source:
+def parse(
+    text: str,
+    *,
+    file: str,
+    environ: Mapping[str, str] = _NOTHING,
+    credentials: Credentials | None = None,
+) -> Source:
     """Read a text as if it stood in `file`."""
     try:
-        filled = fill_in(text, environ)
+        filled = fill_in(text, environ, credentials)
     except environment.TooLong as long:
-        message = f"longer than {environment.LONGEST} characters with environment variables"
+        message = f"longer than {environment.LONGEST} characters with everything filled in"
         raise _fatal(message, Place(file)) from long
     root, problems = _composed(filled, file, text)
     tree = written_out(root)

@@ -41,6 +41,7 @@ def watch_over(engine: Engine, logs: Logs, recorder: Recorder) -> Watching:
         states=lambda: engine.ask.states(engine.settings.models),
         waiting=engine.ask.waiting,
         spent=engine.ask.spent,
+        tasks=lambda: trio.lowlevel.current_statistics().tasks_living,
         machine=machine,
     )
     engine.decisions.heard_by.append(_counted_by(numbers))

@@ -41,6 +41,7 @@ class Numbers:
         states: Callable[[], Mapping[str, str]],
         waiting: Callable[[], tuple[int, float]],
         spent: Callable[[], tuple[float, float]],
+        tasks: Callable[[], int],
         machine: Samples,
     ) -> None:
         self._registry = CollectorRegistry()
@@ -49,7 +50,7 @@ class Numbers:
         self._lives = Lives(self._registry)
         self._families = _Families(self._registry)
         self._by_model: dict[str, _OfModel] = {}
-        self._registry.register(Present(states, waiting, spent))
+        self._registry.register(Present(states, waiting, spent, tasks))
 
     def decided(self, kind: str, model: str | None, run: int | None, at: float) -> None:
         """Take note of an entry of the journal, made at this instant of the run's clock."""

@@ -24,6 +24,7 @@ class Present(Collector):
     _states: Callable[[], Mapping[str, str]]
     _waiting: Callable[[], tuple[int, float]]
     _spent: Callable[[], tuple[float, float]]
+    _tasks: Callable[[], int]
 
     def collect(self) -> Iterable[Metric]:
         """Answer with the families."""
@@ -33,6 +34,7 @@ class Present(Collector):
         serving, swapping = self._spent()
         return [
             build,
+            GaugeMetricFamily("swapd_tasks", "Tasks that live now.", self._tasks()),
             GaugeMetricFamily("swapd_queue_requests", "Requests that wait now.", waiting),
             GaugeMetricFamily(
                 "swapd_queue_oldest_seconds", "Seconds that the oldest of them has waited.", oldest

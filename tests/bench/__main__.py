@@ -24,6 +24,7 @@ from tests.bench.contestants import CannotMeasure, find_nginx
 from tests.bench.deciding import decisions
 from tests.bench.rows import ROWS, Plan, Row, cores
 from tests.bench.watched import activity, followers, watching_memory
+from tests.soak.sections import SOAK, section_of, with_section
 
 _ROWS = {
     **ROWS,
@@ -54,7 +55,9 @@ def main() -> int:
     print(f"\n{_machine()}; {time.perf_counter() - began:.0f} s")
     if said.write and not failures and set(said.only) == {*_ROWS, _WORKLOADS}:
         missed = [row.measure for row in rows if row.verdict == "MISSED"]
-        _RESULTS.write_text(_page(table, missed))
+        soaked = section_of(_RESULTS.read_text(), SOAK) if _RESULTS.exists() else ""
+        page = _page(table, missed)
+        _RESULTS.write_text(with_section(page, soaked) if soaked else page)
         print("written to tests/bench/RESULTS.md")
     for failure in failures:
         print(failure, file=sys.stderr)

@@ -18,6 +18,7 @@ def made(states: Mapping[str, str] | None = None) -> Numbers:
         states=lambda: states or {},
         waiting=lambda: (0, 0.0),
         spent=lambda: (0.0, 0.0),
+        tasks=lambda: 1,
         machine=Unmeasured(),
     )
 

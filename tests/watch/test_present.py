@@ -8,7 +8,7 @@ from swapd.watch.present import STATES, Present
 
 def collected(states: dict[str, str]) -> dict[str, Metric]:
     """Ask once, with two that wait."""
-    present = Present(lambda: states, lambda: (2, 7.5), lambda: (100.0, 20.0))
+    present = Present(lambda: states, lambda: (2, 7.5), lambda: (100.0, 20.0), lambda: 66)
     return {metric.name: metric for metric in present.collect()}
 
 
@@ -20,6 +20,7 @@ def test_who_knows_is_asked_for_everything():
     assert values["swapd_queue_oldest_seconds"] == [7.5]
     assert values["swapd_serving_seconds"] == [100]
     assert values["swapd_swapping_seconds"] == [20]
+    assert values["swapd_tasks"] == [66]
     assert found["swapd_build_info"].samples[0].labels == {"version": __version__}
 
 

@@ -134,12 +134,12 @@ class Turn:
         self._take_back(self)
         return True
 
-    async def outlive(self) -> None:
-        """After an answer that ended too early: hold on until the model is seen to be dead, if so.
+    async def outlive(self) -> bool:
+        """After an answer that ended too early, or may have: see whether the model is dead.
 
         To whoever is next in the queue a dying model would still look alive.
         """
-        await self._died(DEATH_FOLLOWS)
+        return await self._died(DEATH_FOLLOWS)
 
     async def granted(self) -> LoadedModel:
         """Wait for the loaded model, or raise `Refused`."""

@@ -100,7 +100,7 @@ async def test_a_claim_outlives_a_model_that_is_dying(dies, kept, autojump_clock
 
         await wait_all_tasks_blocked()
         before = trio.current_time()
-        await claim.outlive()
+        assert await claim.outlive() == (dies <= DEATH_FOLLOWS)
         assert trio.current_time() - before == pytest.approx(kept)
         nursery.cancel_scope.cancel()
     assert await claim.granted() is granted

@@ -132,10 +132,13 @@ class Relay:
         if waiting is None:
             async with exchange as upstream:
                 await _pass_on(upstream, answer)
-            return
-        async with AsyncExitStack() as stack:
-            upstream = await waiting.meanwhile(partial(stack.enter_async_context, exchange))
-            await _pass_on(upstream, answer)
+        else:
+            async with AsyncExitStack() as stack:
+                upstream = await waiting.meanwhile(partial(stack.enter_async_context, exchange))
+                await _pass_on(upstream, answer)
+        # Else an answer without a length would look complete when its model dies in the middle.
+        if upstream.ends_with_connection and await turn.outlive():
+            raise UpstreamCut(f"cannot finish the answer of {loaded.model.origin}: it has died")
 
     def _note_wait(self, trace: Trace, turn: Turn) -> None:
         """Write down how long a request has waited that was never granted its model."""

@@ -100,7 +100,8 @@ class Answer(Tunnel):
         self._sent = False
         self._began = False
         self._kept_alive = False
-        self._ends_with_connection = False
+        self.ends_with_connection = False
+        """Whether nothing but the end of the connection says where the answer ends."""
         self._wrong = ""
         """Why nothing more will come; empty while something may."""
         self._fruitless = 0
@@ -216,7 +217,7 @@ class Answer(Tunnel):
             self._wrong = why(broken)
             return
         if not data:
-            if self._ends_with_connection:
+            if self.ends_with_connection:
                 self.complete = True
             else:
                 self._wrong = "it closed the connection"
@@ -276,7 +277,7 @@ class Answer(Tunnel):
                     raise httptools.HttpParserError(self._wrong)
         self.status = status
         self.complete = self._head_only
-        self._ends_with_connection = not framed
+        self.ends_with_connection = not framed
         self._kept_alive = self._parser.should_keep_alive()
 
     def on_message_complete(self) -> None:

@@ -310,6 +310,24 @@ async def test_a_model_that_dies_costs_only_whom_it_served(begun, autojump_clock
         assert house.loads() == "a a"
 
 
+@pytest.mark.parametrize("dies", [True, False], ids=["model-dies", "model-lives"])
+async def test_an_answer_without_a_length_is_whole_only_if_its_model_lives(dies, autojump_clock):
+    """The end of its connection says both: that it is over, and that the model has died."""
+    async with open_house("a") as house:
+
+        async def go_on_until_the_end(asked: Asked) -> None:
+            await asked.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf")
+            await trio.aclose_forcefully(asked.stream)
+            await trio.sleep(DEATH_FOLLOWS / 2)
+            if dies:
+                house.models.crash("a")
+
+        house.upstream.handler = go_on_until_the_end
+        reply = await house.post(CHAT, {"model": "a"})
+        assert (reply.status, reply.body) == (200, b"half")
+        assert reply.complete == (not dies)
+
+
 async def test_hanging_up_on_a_model_that_may_have_died_gives_the_turn_back(autojump_clock):
     """Who has left keeps nothing from the others, not even for a moment."""
     async with open_house("a", "b") as house:

@@ -1,0 +1,382 @@
+"""One day of a whole daemon in a pretend world, by a plan; and what must hold all through it.
+
+Everything is real but what `World` stands for: scheduler, engine, supervisors, relay, Quart,
+hypercorn, the record of requests, the reload and the stop.
+
+After every event that the scheduler is told, and at each start of a process, these must hold:
+
+* under serial one model lives and one request is served; else nothing lives beside what it may
+  not live beside;
+* a ticket is granted or refused once, and what is granted is there;
+* each process that is released is gone, with all of its group;
+
+of each client: one complete answer, one error, or an answer that is visibly cut, and never a byte
+that the model has not sent; in the evening, when nothing goes wrong any more, every model answers;
+and when all is unloaded, and when the daemon has stopped, nothing runs, and no ticket, order,
+timer, request, connection or task is left.
+"""
+
+import logging
+import random
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from swapd import daemon
+from swapd.config.load import Loaded
+from swapd.config.problems import ConfigError, Located, Problem
+from swapd.config.settings import Origin, Performance, Settings
+from swapd.daemon import World
+from swapd.flights import Flights
+from swapd.models import child, probe
+from swapd.models.supervisor import Supervisor
+from swapd.watch.logs import Logs
+from swapd.watchers import open_recorder
+from swapd.wire import pool
+from swapd.wire.exchange import UpstreamGone
+from tests.shapes import GROUPS, MATRICES, Router, fifo_editions
+from tests.simulation.city import Bugs, Diary, Disk, Gate
+from tests.simulation.machine import FIRST_PORT, STOPPER, Machine
+from tests.simulation.plan import Deed, Does, Ends, Plan, Visit
+from tests.simulation.promises import Promises, Watched
+from tests.simulation.visitors import PATIENCE, Client, Got, ask, moment
+from tests.worlds import editions
+
+ROUTERS: Sequence[Router] = ({}, *GROUPS.values(), *MATRICES.values())
+
+# Bytes of a request's body that are taken.
+MAX_BODY = 100_000
+
+# How long the last clients of the day are sent away before it has gone wrong: longer than the
+# longest back-off. Seconds.
+EVENING = 900.0
+
+# Longer than whatever may still be on its way when nobody is left: a back-off. Seconds.
+NIGHT = 400.0
+
+# From the first signal to the end: the drain, the stop of models, two patiences and last words.
+LONGEST_STOP = daemon.DRAIN + 4.0 + 2 * 5.0 + 3 * daemon.LAST_WORDS
+
+
+@attrs.define
+class Day:
+    """A plan that is carried out."""
+
+    plan: Plan
+    diary: Diary = attrs.field(factory=Diary)
+    disk: Disk = attrs.field(factory=Disk)
+    file: int = 0
+    """Which edition of the configuration is on the disk; below 0 it is broken."""
+    stopped: float | None = None
+    """When the daemon was told to stop."""
+    flights: list[Flights] = attrs.field(factory=list)
+    editions: list[Settings] = attrs.field(init=False)
+    machine: Machine = attrs.field(init=False)
+    gate: Gate = attrs.field(init=False)
+    promises: Promises = attrs.field(init=False)
+    clients: list[Client] = attrs.field(factory=list)
+    _signals: trio.MemorySendChannel[int] = attrs.field(init=False)
+
+    async def run(self) -> None:
+        """Live it."""
+        self.editions = settings_of(self.plan)
+        async with trio.open_nursery() as outside:
+            self.machine = Machine.of(self.plan, outside, self.diary)
+            self.promises = Watched.promises = Promises(self.diary, self.machine)
+            self.machine.starts = self.promises.check_start
+            self.gate = Gate(self.machine.held)
+            await self._live()
+            await self._after_the_end()
+            outside.cancel_scope.cancel()
+
+    async def _live(self) -> None:
+        self._signals, signals = trio.open_memory_channel[int](100)
+        first = Loaded(self.editions[0])
+        logs = Logs(first.settings.log_to_stdout)
+        world = self._world(logs)
+        with closing(open_recorder(first.settings, in_thread=self.disk.write)) as recorder:
+            async with trio.open_nursery() as city:
+                city.start_soon(self._through_the_day, city)
+                await daemon.run(
+                    *(first, world, signals), logs=logs, recorder=recorder, max_body=MAX_BODY
+                )
+                self._check_stop()
+                with trio.move_on_after(1):
+                    for client in self.clients:
+                        await client.over.wait()
+                city.cancel_scope.cancel()
+        for client in self.clients:
+            for wrong in client.complaints(self.machine.attempts, stopped=self.stopped):
+                self.diary.complain(wrong)
+
+    def _world(self, logs: Logs) -> World:
+        machine = self.machine
+        supervisor = Supervisor(
+            warden=machine,  # type: ignore[arg-type]  # all that is used of one
+            open_output=logs.run_output,
+            ask=self._ask_health,
+            answers=machine.answer,
+            start=machine.start,
+            open_notices=machine.open_notices,
+        )
+        return World(
+            supervise=supervisor,
+            read=self._read,
+            doors=[self.gate],
+            open_pool=partial(pool.Pool, connect=machine.connect),
+        )
+
+    # What happens
+
+    async def _through_the_day(self, city: trio.Nursery) -> None:
+        await wait_all_tasks_blocked()
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        if self.plan.ends.at is not None:
+            city.start_soon(self._end, self.plan.ends)
+        async with trio.open_nursery() as today:
+            for visit in self.plan.visits:
+                today.start_soon(self._client(visit).run)
+            for deed in self.plan.deeds:
+                today.start_soon(self._do, deed)
+        if self.plan.ends.at is None:
+            await self._evening(tasks)
+            await self._end(Ends(trio.current_time()))
+
+    def _client(self, visit: Visit) -> Client:
+        client = Client(visit, partial(self.gate.connect, f"visit {visit.name}"))
+        self.clients.append(client)
+        return client
+
+    async def _evening(self, tasks: int) -> None:
+        """Nothing goes wrong any more: every model must answer, soon, and then all can be idle."""
+        self.diary.log("the evening has come")
+        self.machine.heal()
+        self.disk.heal()
+        self.file = max(self.file, 0)
+        await self._page("POST /api/config/reload")
+        for name in sorted(self.promises.engine.settings.models):
+            got = Got()
+            with trio.move_on_after(EVENING):
+                while not (got.status == 200 and got.end == "whole"):
+                    await trio.sleep(float(got.headers.get("retry-after", 1.0)))
+                    number = 10_000 + len(self.clients)
+                    client = self._client(Visit(number, 0.0, 0, name, leaves=EVENING))
+                    await client.run()
+                    [got] = client.got
+            if got.status != 200:
+                self.diary.complain(f"{name} does not answer in the evening: {got}")
+        with trio.move_on_after(EVENING):
+            # What has yet to die of SIGKILL may take its time.
+            while (answered := await self._page("GET /unload")).status != 200:
+                await trio.sleep(10.0)
+        if answered.status != 200:
+            self.diary.complain(f"nothing can be unloaded in the evening: {answered}")
+        await trio.sleep(NIGHT)
+        self._check_idle(tasks)
+
+    async def _end(self, ends: Ends) -> None:
+        assert ends.at is not None
+        await moment(ends.at, ends.steps)
+        self.diary.log("SIGTERM")
+        self.stopped = trio.current_time()
+        self._signals.send_nowait(signal.SIGTERM)
+        if ends.again is not None:
+            await trio.sleep(ends.again)
+            self._signals.send_nowait(signal.SIGINT)
+
+    async def _do(self, deed: Deed) -> None:
+        await moment(deed.at, deed.steps)
+        self.diary.log(f"{deed.does.value} {deed.model}")
+        if (page := PAGES.get(deed.does)) is not None:
+            for each in page:
+                await self._page(each.format(deed.model))
+            return
+        port = FIRST_PORT + ord(deed.model) - ord("a")
+        match deed.does:
+            case Does.RELOAD:
+                self.file = deed.edition % len(self.editions)
+                await self._page("POST /api/config/reload")
+            case Does.HANGUP:
+                self.file = deed.edition % len(self.editions)
+                self._signals.send_nowait(signal.SIGHUP)
+            case Does.BREAK_FILE:
+                self.file = -1
+                self._signals.send_nowait(signal.SIGHUP)
+            case Does.CANCEL:
+                for _, turn in list(self.promises.engine.ask.queue())[:1]:
+                    await self._page(f"DELETE /api/queue/{turn.name}")
+            case Does.FOLLOW:
+                if (end := self.gate.connect("follower")) is not None:
+                    await end.send_all(b"GET /api/events HTTP/1.1\r\nHost: swapd\r\n\r\n")
+                    await trio.sleep(40)
+                    end.close()
+            case Does.STEAL:
+                self.machine.taken.add(port)
+            case Does.LEAVE_PORT:
+                self.machine.taken.discard(port)
+            case Does.SLOW_DISK:
+                self.disk.delay = 5.0
+            case Does.FULL_DISK:
+                self.disk.full = True
+            case _:
+                self.disk.heal()
+
+    async def _page(self, request: str) -> Got:
+        """Ask a page, which must answer."""
+        if (end := self.gate.connect(request)) is None:
+            return Got()
+        got = await ask(end, request, bound=PATIENCE)
+        if got.end != "whole" and self.stopped is None:
+            self.diary.complain(f"{request} was not answered: {got}")
+        if got.status == 500:
+            self.diary.complain(f"{request}: {got}")
+        return got
+
+    # What the daemon needs of the world
+
+    async def _ask_health(self, origin: Origin, endpoint: str) -> int | None:
+        # Nearly all that is asked is whether something is ready that is not; that is made short.
+        if not self.machine.healthy(origin):
+            await trio.lowlevel.checkpoint()
+            return None
+        try:
+            return await pool.ask(origin, endpoint, connect=self.machine.connect)
+        except UpstreamGone:
+            return None
+
+    async def _read(self, before: Loaded) -> Loaded:
+        await trio.sleep(self.disk.delay)
+        if self.file < 0:
+            raise ConfigError([Located(Problem((), "broken"))])
+        return Loaded(self.editions[self.file])
+
+    # What must be left: nothing
+
+    def _check_idle(self, tasks: int) -> None:
+        """Look at a daemon that nobody has used for long."""
+        self.promises.check_left()
+        engine, front = self.promises.engine, self.gate.front
+        assert front is not None
+        left = {
+            "processes": self.machine.living(),
+            "guarded groups": self.machine.guarded,
+            "timers": engine._timers._alarms,
+            "requests": [flight for flights in self.flights for flight in flights],
+            "clients": front._connections,
+            "connections": [end for end in self.machine.held if not end.closed],
+            "tasks": trio.lowlevel.current_statistics().tasks_living - tasks,
+        }
+        for what, there in left.items():
+            if there:
+                self.diary.complain(f"in the evening there are {what}: {there}")
+
+    def _check_stop(self) -> None:
+        self.diary.log("the daemon has stopped")
+        if self.stopped is None:
+            self.diary.complain("it stopped by itself")
+        elif (took := trio.current_time() - self.stopped) > LONGEST_STOP:
+            self.diary.complain(f"it took {took} s to stop")
+
+    async def _after_the_end(self) -> None:
+        """Look at the machine when the daemon is gone."""
+        machine = self.machine
+        if lost := [process for process in machine.living() if not process.killed]:
+            self.diary.complain(f"these live on, and nobody killed them: {lost}")
+        # What survives SIGKILL for longer than a stop may take, or keeps its port, is the warden's.
+        if not self.promises.stuck():
+            self.promises.check_left()
+            if machine.guarded:
+                self.diary.complain(f"guarded for ever: {machine.guarded}")
+        if held := [end for end in machine.held if not end.closed]:
+            self.diary.complain(f"connections are left: {held}")
+        assert self.gate.front is not None
+        if self.gate.front._connections:
+            self.diary.complain(f"clients are left: {self.gate.front._connections}")
+
+
+PAGES = {
+    Does.UNLOAD_ALL: ["GET /unload"],
+    Does.UNLOAD: ["POST /api/models/unload/{}"],
+    Does.DRAIN: ["POST /api/models/unload/{}?mode=drain&timeout=3"],
+    Does.KEEP: ["POST /api/models/unload/{}?queued=keep"],
+    Does.LOAD: ["POST /api/models/load/{}"],
+    Does.RESET: ["POST /api/models/reset/{}"],
+    Does.LOOK: [
+        *("GET /api/queue", "GET /api/health", "GET /api/decisions", "GET /running"),
+        *("GET /api/metrics", "GET /metrics", "GET /v1/models", "GET /nowhere"),
+    ],
+}
+
+
+def settings_of(plan: Plan) -> list[Settings]:
+    """Make what the configuration says over time."""
+    first, other, ttl, max_queue = plan.house
+    made = editions(ttl=ttl, max_queue=max_queue)
+    if first:
+        made = fifo_editions(ROUTERS[first], ROUTERS[other], ttl=ttl, max_queue=max_queue)
+    common: dict[str, Any] = {
+        "unload_timeout": 4.0,
+        "health_timeout": 8.0,
+        "liveness_interval": 15.0 if plan.seed % 4 == 0 else 0.0,
+        "stop_argv": (STOPPER, "${PID}") if plan.seed % 5 == 0 else None,
+        "send_loading_state": plan.seed % 3 == 0,
+    }
+    return [
+        attrs.evolve(
+            one,
+            performance=attrs.evolve(Performance(), disabled=True),
+            models={
+                name: attrs.evolve(
+                    model,
+                    origin=Origin("http", "127.0.0.1", FIRST_PORT + ord(name[0]) - ord("a")),
+                    **common,
+                )
+                for name, model in one.models.items()
+            },
+        )
+        for one in made
+    ]
+
+
+def live(plan: Plan) -> Diary:
+    """Live the day of a plan; answer with what happened, and what was wrong."""
+    day = Day(plan)
+    with _pretended(day):
+        try:
+            trio.run(day.run, clock=MockClock(autojump_threshold=0))
+        # Whatever it is, it is what was looked for.
+        except Exception as bug:  # noqa: BLE001
+            day.diary.complaints.append(f"the daemon has ended with {bug!r}")
+    return day.diary
+
+
+@contextmanager
+def _pretended(day: Day) -> Iterator[None]:
+    """Have trio's dice, and threads, follow the plan; and listen to what is logged."""
+
+    def flights() -> Flights:
+        day.flights.append(Flights())
+        return day.flights[-1]
+
+    bugs = Bugs(day.diary)
+    logging.getLogger().addHandler(bugs)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(trio._core._run, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
+            patch.setattr(trio._core._run, "_r", random.Random(day.plan.seed))
+            patch.setattr(trio.to_thread, "run_sync", day.disk.in_thread)
+            patch.setattr(daemon, "Engine", Watched)
+            patch.setattr(daemon, "Flights", flights)
+            patch.setattr(probe, "SHORTEST_PAUSE", 0.05)
+            patch.setattr(probe, "LONGEST_PAUSE", 0.5)
+            patch.setattr(child, "SLOWEST_LOOK", 0.5)
+            yield
+    finally:
+        logging.getLogger().removeHandler(bugs)

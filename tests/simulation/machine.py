@@ -1,0 +1,411 @@
+"""The pretend machine: processes, their ports, and the servers in them, with every fault planned.
+
+Rule 1: what is promised of processes is looked at here, in the moment in which one is started.
+Rule 2: what a server has really sent is written down, for whoever compares.
+"""
+
+import itertools
+import json
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
+
+import attrs
+import h11
+import trio
+
+from swapd.config.settings import Origin
+from swapd.models.group import CannotStart
+from swapd.models.notices import Notices, Tell
+from swapd.wire.exchange import UpstreamUnreached
+from tests.fakes import Asked, read_request
+from tests.simulation.city import Diary
+from tests.simulation.plan import Answer, Kind, Life, Plan
+from tests.simulation.wires import End, wire
+
+FIRST_PORT = 9001
+
+# The command that `cmdStop` names, where there is one.
+STOPPER = "stopper"
+
+# Larger than any head that is taken.
+ENDLESS = b"X-Filler: " + b"x" * 1000 + b"\r\n"
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """One request that came to a model's server, and what has been answered."""
+
+    visit: int
+    model: str
+    end: End
+    status: int = 200
+    body: bytearray = attrs.field(factory=bytearray)
+    whole: bool = False
+    """Whether the answer was sent to its end."""
+    over: bool = False
+    """Whether the server has done with it."""
+
+    def under_way(self) -> bool:
+        """Whether swapd still waits for it."""
+        return not self.over and not self.end.closed and not self.end.peer.closed
+
+
+@attrs.define(eq=False)
+class Process:
+    """A process group, with a server in it."""
+
+    machine: "Machine"
+    life: Life
+    pid: int
+    port: int
+    notify: str | None
+    alive: set[int] = attrs.field(factory=set)
+    exit_status: int | None = None
+    killed: bool = False
+    """Whether it was sent SIGKILL."""
+    listening: bool = False
+    ready: bool = False
+    _ends: list[End] = attrs.field(factory=list)
+    _noise: int = 0
+    _gone: trio.Event = attrs.field(factory=trio.Event)
+    _heard: trio.Event = attrs.field(factory=trio.Event)
+    _asked_to_end: bool = False
+
+    async def live(self) -> None:
+        life = self.life
+        self.alive.add(self.pid)
+        if life.child:
+            self.alive.add(self.pid + 1)
+        self._noise = life.writes
+        self.listening = life.listens
+        async with trio.open_nursery() as nursery:
+            if life.dies is not None:
+                nursery.start_soon(self._end_in, life.dies, life.status)
+            nursery.start_soon(self._load)
+            await self._gone.wait()
+            nursery.cancel_scope.cancel()
+
+    async def _load(self) -> None:
+        await trio.sleep(self.life.load)
+        self.listening = True
+        self.ready = self.life.ready == "answers"
+        if self.life.silent is not None:
+            await trio.sleep(self.life.silent)
+            self.ready = False
+        if self.life.ready == "says" and self.notify is not None:
+            self.machine.told[self.notify].set()
+
+    async def _end_in(self, seconds: float, status: int) -> None:
+        await trio.sleep(seconds)
+        self._exit(status)
+
+    def _exit(self, status: int) -> None:
+        """Have the leader end, with its server."""
+        if self.exit_status is None:
+            self.exit_status = status
+            self.alive.discard(self.pid)
+            self.ready = False
+            for end in self._ends:
+                end.close()
+            self._gone.set()
+            self._heard.set()
+            if self.life.port:
+                self.machine.linger(self.port, self.life.port)
+            self.listening = False
+            self.machine.diary.log(f"process {self.pid} of {self.life.model} exits {status}")
+
+    async def _die(self) -> None:
+        await trio.sleep(self.life.survives)
+        self._exit(-signal.SIGKILL)
+        self.alive.clear()
+
+    # What `Started` promises
+
+    def signal(self, number: signal.Signals) -> None:
+        if not self.alive:
+            return
+        self.machine.diary.log(f"{number.name} to {self.pid} of {self.life.model}")
+        if number is signal.SIGKILL and not self.killed:
+            self.killed = True
+            self.machine.nursery.start_soon(self._die)
+        elif number is signal.SIGTERM and not self.life.deaf and not self._asked_to_end:
+            self._asked_to_end = True
+            self.machine.nursery.start_soon(self._end_in, self.life.stop, 0)
+
+    def members(self) -> list[int]:
+        return sorted(self.alive)
+
+    async def exited(self) -> None:
+        await self._gone.wait()
+
+    def read(self, most: int) -> bytes:
+        if self._noise:
+            data = b"\xffnoise\r" * (min(self._noise, most) // 7 + 1)
+            self._noise = 0
+            return data
+        if self.exit_status is None or self.alive:
+            raise BlockingIOError
+        return b""
+
+    async def readable(self) -> None:
+        await self._heard.wait()
+        if self.alive:
+            await trio.sleep_forever()
+
+    def close(self) -> None:
+        self.machine.closed.add(self.pid)
+
+    # Its server
+
+    def connect(self) -> End:
+        ours, theirs = wire(f"swapd to {self.life.model}", f"{self.life.model} {self.pid}")
+        self.machine.held.append(ours)
+        self._ends.append(theirs)
+        self.machine.nursery.start_soon(self._serve, theirs)
+        return ours
+
+    async def _serve(self, end: End) -> None:
+        try:
+            while (asked := await _read(end)) is not None:
+                await self._answer(asked, end)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
+            pass
+        finally:
+            end.close()
+
+    async def _answer(self, asked: Asked, end: End) -> None:
+        if asked.target == "/health":
+            await asked.answer(b"{}", status=200 if self.ready else 503)
+            return
+        visit = int(asked.headers.get("x-visit", "-1"))
+        answer = self.machine.answers.get(visit, Answer())
+        attempt = Attempt(visit, self.life.model, end)
+        self.machine.comes(attempt)
+        try:
+            await _Answering(answer, attempt, asked).go()
+        finally:
+            attempt.over = True
+
+
+async def _read(end: End) -> Asked | None:
+    return await read_request(h11.Connection(h11.SERVER), end, Origin("http", "model", 1))
+
+
+@attrs.define
+class _Answering:
+    """One answer, as badly as it was planned."""
+
+    answer: Answer
+    attempt: Attempt
+    asked: Asked
+
+    async def go(self) -> None:
+        kind, asked = self.answer.kind, self.asked
+        await trio.sleep(self.answer.after)
+        pieces = list(self._pieces())
+        length = sum(map(len, pieces))
+        if kind is Kind.SILENT:
+            await asked.gone()
+        elif kind is Kind.GARBAGE:
+            await asked.send(b"\x00\x01 what?\r\n\r\n")
+        elif kind is Kind.HUGE_HEAD:
+            await asked.send(b"HTTP/1.1 200 OK\r\n")
+            for _ in range(2000):
+                await asked.send(ENDLESS)
+        elif kind is Kind.ERROR:
+            self.attempt.status = 500
+            await self._head(b"500 Oh", b"Content-Length: %d" % length)
+            await self._send(pieces, lambda piece: piece)
+            self.attempt.whole = True
+        elif kind in (Kind.CHUNKED, Kind.EVENTS, Kind.GARBLED):
+            await self._head(b"200 OK", b"Transfer-Encoding: chunked")
+            await self._send(pieces, lambda piece: b"%x\r\n%b\r\n" % (len(piece), piece))
+            self.attempt.whole = kind is not Kind.GARBLED
+            await asked.send(b"0\r\n\r\n" if self.attempt.whole else b"zz\r\nxx")
+        elif kind is Kind.UNTIL_CLOSE:
+            await self._head(b"200 OK", b"Connection: close")
+            await self._send(pieces, lambda piece: piece)
+            self.attempt.whole = True
+        elif kind is not Kind.NOTHING:
+            more = 10 if kind is Kind.SHORT else 0
+            await self._head(b"200 OK", b"Content-Length: %d" % (length + more))
+            cut = kind in (Kind.HALF, Kind.RESET, Kind.STALL) and pieces
+            kept = pieces[: len(pieces) // 2] if cut else pieces
+            await self._send(kept, lambda piece: piece)
+            self.attempt.whole = kept == pieces and not more
+            if kind is Kind.STALL and cut:
+                await asked.gone()
+            elif kind is Kind.RESET and cut:
+                self.attempt.end.reset()
+        if not self.attempt.whole or kind is Kind.UNTIL_CLOSE:
+            self.attempt.end.close()
+
+    async def _head(self, status: bytes, framing: bytes) -> None:
+        kind = b"text/event-stream" if self.answer.kind is Kind.EVENTS else b"application/json"
+        await self.asked.send(
+            b"HTTP/1.1 %b\r\nContent-Type: %b\r\n%b\r\n\r\n" % (status, kind, framing)
+        )
+
+    async def _send(self, pieces: Sequence[bytes], frame: Callable[[bytes], bytes]) -> None:
+        for number, piece in enumerate(pieces):
+            if number:
+                await trio.sleep(self.answer.pause)
+            self.attempt.body += piece
+            await self.asked.send(frame(piece))
+
+    def _pieces(self) -> Iterator[bytes]:
+        visit, size = self.attempt.visit, self.answer.size
+        events = self.answer.kind is Kind.EVENTS
+        if not events:
+            yield b'{"visit": %d, "text": "' % visit
+        for number in range(self.answer.pieces):
+            text = f"{visit}.{number};" * (size // 6)
+            yield f"data: {json.dumps({'text': text})}\n\n".encode() if events else text.encode()
+        yield b"data: [DONE]\n\n" if events else b'"}'
+
+
+@attrs.define
+class Machine:
+    """Where the pretend processes live."""
+
+    nursery: trio.Nursery
+    diary: Diary
+    lives: dict[tuple[str, int], Life]
+    answers: dict[int, Answer]
+    one_at_a_time: bool
+    starts: Callable[[str], None] = lambda name: None
+    """Told of each start of a model, before it lives."""
+    processes: list[Process] = attrs.field(factory=list)
+    attempts: list[Attempt] = attrs.field(factory=list)
+    held: list[End] = attrs.field(factory=list)
+    """The ends of connections that are swapd's, both ways."""
+    closed: set[int] = attrs.field(factory=set)
+    """The processes whose descriptors were given back."""
+    told: dict[str, trio.Event] = attrs.field(factory=dict)
+    guarded: set[int] = attrs.field(factory=set)
+    taken: set[int] = attrs.field(factory=set)
+    """The ports at which strangers listen, or the kernel still does."""
+    _begun: dict[str, int] = attrs.field(factory=dict)
+    _pids: Iterator[int] = attrs.field(factory=lambda: itertools.count(1000, 2))
+
+    @classmethod
+    def of(cls, plan: Plan, nursery: trio.Nursery, diary: Diary) -> "Machine":
+        """Make the machine of a plan."""
+        return cls(
+            nursery,
+            diary,
+            {(life.model, life.nth): life for life in plan.lives},
+            {visit.name: visit.answer for visit in plan.visits},
+            plan.house[0] == 0,
+        )
+
+    def heal(self) -> None:
+        """Let nothing go wrong that has not gone wrong yet."""
+        self.lives.clear()
+        self.answers.clear()
+        self.taken.clear()
+
+    def living(self) -> list[Process]:
+        """List the groups of which something lives."""
+        return [process for process in self.processes if process.alive]
+
+    def there(self) -> list[str]:
+        """Name the models of which something lives, in the order of their starts."""
+        return [process.life.model for process in self.living() if process.life.model != STOPPER]
+
+    # What a supervisor needs
+
+    def start(
+        self, argv: Sequence[str], *, env: Mapping[str, str], heard: bool = False
+    ) -> Process:
+        name = argv[0].partition(" ")[0]
+        if name == STOPPER:
+            return self._stopper(int(argv[1]))
+        nth = self._begun[name] = self._begun.get(name, -1) + 1
+        life = self.lives.get((name, nth), Life(name, nth))
+        if not life.starts:
+            raise CannotStart(f"cannot execute {name}: there is none")
+        self.starts(name)
+        port = FIRST_PORT + ord(name[0]) - ord("a")
+        process = Process(self, life, next(self._pids), port, env.get("NOTIFY_SOCKET"))
+        self.diary.log(f"{name} is started as {process.pid}, its {nth}. time")
+        self.processes.append(process)
+        process.alive.add(process.pid)
+        self.nursery.start_soon(process.live)
+        return process
+
+    def _stopper(self, pid: int) -> Process:
+        """Start what ends another process, as `cmdStop` is to."""
+        stopper = Process(self, Life(STOPPER, 0, dies=0.1), next(self._pids), 0, None)
+        stopper.alive.add(stopper.pid)
+        self.processes.append(stopper)
+        self.nursery.start_soon(stopper.live)
+        for process in self.processes:
+            if process.pid == pid:
+                process.signal(signal.SIGTERM)
+        return stopper
+
+    async def connect(self, origin: Origin) -> End:
+        await trio.lowlevel.checkpoint()
+        for process in self.living():
+            if process.port == origin.port and process.listening and process.exit_status is None:
+                return process.connect()
+        raise UpstreamUnreached(f"cannot reach {origin}: connection refused")
+
+    def healthy(self, origin: Origin) -> bool:
+        """Whether a process there is ready."""
+        return any(process.port == origin.port and process.ready for process in self.living())
+
+    async def answer(self, origin: Origin) -> bool:
+        await trio.lowlevel.checkpoint()
+        return origin.port in self.taken or any(
+            process.port == origin.port and process.listening for process in self.living()
+        )
+
+    @contextmanager
+    def open_notices(self) -> Iterator[Notices]:
+        address = f"@{len(self.told)}"
+        ready = self.told[address] = trio.Event()
+        yield _Notices(address, ready)
+
+    def linger(self, port: int, seconds: float) -> None:
+        """Have a port taken for a while."""
+
+        async def linger() -> None:
+            self.taken.add(port)
+            await trio.sleep(seconds)
+            self.taken.discard(port)
+
+        self.nursery.start_soon(linger)
+
+    def comes(self, attempt: Attempt) -> None:
+        """Look at a request that has come to a server."""
+        beside = [one for one in self.attempts if one.under_way()]
+        if self.one_at_a_time and beside and attempt.under_way():
+            self.diary.complain(f"visit {attempt.visit} is served beside {beside}")
+        self.attempts.append(attempt)
+
+    # What a warden promises
+
+    def guard(self, group: int) -> None:
+        self.guarded.add(group)
+
+    def release(self, group: int) -> None:
+        self.guarded.discard(group)
+        for process in self.processes:
+            if process.pid == group and process.alive:
+                self.diary.complain(f"group {group} is released, and {process.alive} live")
+
+    def mark(self, env: Mapping[str, str], own: Mapping[str, str] = {}) -> dict[str, str]:
+        return {**env, **own}
+
+
+@attrs.define
+class _Notices:
+    address: str | None
+    ready: trio.Event
+
+    async def listen(self, tell: Tell) -> NoReturn:
+        await trio.sleep_forever()

@@ -268,6 +268,7 @@ class Day:
             "processes": self.machine.living(),
             "guarded groups": self.machine.guarded,
             "timers": engine._timers._alarms,
+            "events": engine._inbox.statistics().current_buffer_used,
             "requests": [flight for flights in self.flights for flight in flights],
             "clients": front._connections,
             "connections": [end for end in self.machine.held if not end.closed],

@@ -81,7 +81,6 @@ class Promises:
             "orders": len(engine._orders),
             "runs": engine.running(),
             "adoptions": engine._adoptions,
-            "events": engine._inbox.statistics().current_buffer_used,
         }
         for what, there in left.items():
             if there:

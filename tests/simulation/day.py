@@ -58,6 +58,9 @@ MAX_BODY = 100_000
 # longest back-off. Seconds.
 EVENING = 900.0
 
+# How often it is tried to unload everything, every ten seconds; nothing survives for longer.
+SURVIVAL = 20
+
 # Longer than whatever may still be on its way when nobody is left: a back-off. Seconds.
 NIGHT = 400.0
 
@@ -172,11 +175,12 @@ class Day:
                     [got] = client.got
             if got.status != 200:
                 self.diary.complain(f"{name} does not answer in the evening: {got}")
-        with trio.move_on_after(EVENING):
-            # What has yet to die of SIGKILL may take its time.
-            while (answered := await self._page("GET /unload")).status != 200:
-                await trio.sleep(10.0)
-        if answered.status != 200:
+        # What has yet to die of SIGKILL may take its time.
+        for _ in range(SURVIVAL):
+            if (answered := await self._page("GET /unload")).status == 200:
+                break
+            await trio.sleep(10.0)
+        else:
             self.diary.complain(f"nothing can be unloaded in the evening: {answered}")
         await trio.sleep(NIGHT)
         self._check_idle(tasks)
@@ -290,7 +294,7 @@ class Day:
         machine = self.machine
         if lost := [process for process in machine.living() if not process.killed]:
             self.diary.complain(f"these live on, and nobody killed them: {lost}")
-        # What survives SIGKILL for longer than a stop may take, or keeps its port, is the warden's.
+        # What survives SIGKILL for longer than a stop may take, or keeps its port, is another's.
         if not self.promises.stuck():
             self.promises.check_left()
             if machine.guarded:

@@ -30,8 +30,8 @@ UNTESTED = {
     "schedule/reasons.py": "plain values; test_refusals.py puts each into words",
 }
 
-# Tests of a whole, by the tables of the reference.
-TABLES = {Path("config/rows"), Path("rows")}
+# Tests of a whole: by the tables of the reference, and of the pretend world and what lives there.
+TABLES = {Path("config/rows"), Path("rows"), Path("simulation")}
 
 # Names that say nothing about what is inside, and so attract everything.
 FORBIDDEN = {"base", "common", "helper", "helpers", "manager", "util", "utils"}
@@ -87,8 +87,12 @@ def test_every_test_file_has_its_module():
         *("tests/front/test_hygiene.py", "tests/test_clients.py", "tests/test_contract.py"),
         "tests/test_hours.py",
         "tests/schedule/test_worlds.py",
-        *("tests/simulation/test_simulation.py", "tests/soak/test_soak.py"),
-        *("tests/chaos/test_chaos.py", "tests/front/test_limits.py", "tests/test_secrecy.py"),
+        *(
+            "tests/soak/test_soak.py",
+            "tests/chaos/test_chaos.py",
+            "tests/front/test_limits.py",
+            "tests/test_secrecy.py",
+        ),
         *("tests/test_audit.py", "tests/test_units.py", "tests/test_service_daemon.py"),
     }
     for path in TESTS:

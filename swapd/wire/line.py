@@ -111,6 +111,11 @@ class _Closes(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class _Readable(Protocol):
+    def readable(self) -> bool: ...
+
+
 def shut(stream: trio.abc.AsyncResource) -> None:
     """Close a connection at once, without a goodbye and without waiting.
 
@@ -135,12 +140,14 @@ def shut(stream: trio.abc.AsyncResource) -> None:
 def stale(stream: trio.abc.AsyncResource) -> bool:
     """Tell whether an idle connection has something to read: its end, or what nobody asked for."""
     match stream:
-        case Line():
+        case Line():  # before it is asked what it can do, which takes longer
             return stream.readable()
         case trio.SSLStream():
             return stale(stream.transport_stream)
         case trio.SocketStream():
             return stream.socket.is_readable()
+        case _Readable():
+            return stream.readable()
         case _:
             return False
 

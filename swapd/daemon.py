@@ -219,7 +219,8 @@ def _standing(engine: Engine) -> str:
 async def _adopt(
     engine: Engine, loads: Loads, watching: Watching, doors: Sequence[Door], settings: Settings
 ) -> None:
-    if engine.settings.api_keys:
+    if engine.settings.api_keys and not settings.api_keys:
+        log.warning("there are no keys any more: whoever can connect may do everything")
         _warn_if_open(doors, settings)
     watching.adopt(settings)
     logging.getLogger().setLevel(LEVELS[settings.log_level])

@@ -29,6 +29,9 @@ BEAT = 5.0
 # How much time is asked for at once, while more is due: three beats may be late, not a fourth.
 EXTENSION = 4 * BEAT
 
+# Signs of life do not come faster, whatever is wished for. Seconds.
+SHORTEST_PAUSE = 0.01
+
 # Nobody reads more of a status than a line.
 LONGEST_STATUS = 200
 
@@ -124,8 +127,10 @@ class Manager:
     async def _live(self, pulse: Pulse, every: float) -> None:
         while True:
             await pulse()
-            self._try("WATCHDOG=1")
-            await trio.sleep(every)
+            self._flush()
+            taken = self._try("WATCHDOG=1")
+            # One that is lost is made up for, or the next would come when it is too late.
+            await trio.sleep(max(every if taken else min(every, BEAT) / 4, SHORTEST_PAUSE))
 
     async def _go_on(self, pulse: Pulse) -> None:
         while True:
@@ -152,9 +157,8 @@ class Manager:
         while self._unsaid and (self._tell is None or self._tell(self._unsaid[0])):
             self._unsaid.popleft()
 
-    def _try(self, line: str) -> None:
-        if self._tell is not None:
-            self._tell(_message((line,)))
+    def _try(self, line: str) -> bool:
+        return self._tell is None or self._tell(_message((line,)))
 
 
 @contextmanager
@@ -234,7 +238,7 @@ def _teller(speaking: socket.socket, address: str) -> Callable[[bytes], bool]:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() and len(text) <= _DIGITS else None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None
 
 
 def _message(lines: tuple[str, ...]) -> bytes:

@@ -19,11 +19,11 @@ import trio
 
 from swapd import daemon
 from swapd.config.load import Loaded
-from swapd.config.settings import Origin
+from swapd.config.settings import Origin, Settings
 from swapd.daemon import LAST_WORDS, World
 from swapd.front.crowd import Crowd, ask_for_descriptors
 from swapd.front.gateway import Gateway
-from swapd.front.listen import Address, adopt_listener, open_listener, url
+from swapd.front.listen import Address, address_of, adopt_listener, open_listener, url
 from swapd.front.serve import Front, server_tls
 from swapd.models.prefetch import Prefetcher
 from swapd.models.supervisor import Supervisor
@@ -49,8 +49,12 @@ HARD_EXIT = 5.0
 # else; a tenth of Python's own, for every token waits for it.
 HAND_OVER = 0.0005
 
-# How many may be connected at admins' own door; the descriptors are for clients.
-MOST_ADMINS = 64
+# How many may be connected at admins' own door: more than all who may follow what happens, so that
+# there is always room to ask and to unload.
+MOST_ADMINS = 320
+
+# What a service manager is asked for before the record of requests is opened. Seconds.
+LONGEST_OPENING = 300.0
 
 EX_SOFTWARE = 70
 
@@ -92,7 +96,9 @@ class Entrance:
     listener: socket.socket
     wide: bool
     """Whether others than this machine can reach it."""
-    tls: ssl.SSLContext | None
+    tls: ssl.SSLContext | None = None
+    crowd: Crowd = attrs.field(factory=Crowd)
+    """Those who are connected, here or at another door of the kind."""
     admin: bool = False
     """Whether it is there for admins."""
 
@@ -108,7 +114,7 @@ class Entrance:
         task_status: trio.TaskStatus[Front] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Have the application answer whoever connects, until cancelled."""
-        front = Front(app, self.tls, Crowd(MOST_ADMINS) if self.admin else Crowd())
+        front = Front(app, self.tls, self.crowd)
         async with trio.open_nursery() as nursery:
             await nursery.start(front.run, self.listener)
             task_status.started(front)
@@ -135,29 +141,42 @@ def serve(
         open_logs(settings, options.log_format, fd=STDOUT, environment=os.environ) as logs,
         # First of all that starts a process: what is meant for us leaves the environment.
         open_manager(os.environ) as manager,
-        _open_doors(options, tls) as doors,
-        closing(open_recorder(settings)) as recorder,
+        open_doors(options, tls) as doors,
+        closing(_open_record(settings, manager)) as recorder,
         open_warden() as warden,
     ):
         trio.run(_run, loaded, options, read, doors, warden, logs, recorder, manager)
 
 
 @contextmanager
-def _open_doors(options: Options, tls: ssl.SSLContext | None) -> Iterator[list[Entrance]]:
+def open_doors(options: Options, tls: ssl.SSLContext | None) -> Iterator[list[Entrance]]:
     """Listen where we are told to, or on what the service manager has opened for that."""
     with ExitStack() as opened:
         passed = inherited(os.environ)
         for one in passed:
             opened.callback(one.socket.close)
-        doors = []
+        doors, clients = [], Crowd()
         for admin, address in ((False, options.listen), (True, options.admin_listen)):
             given = [one.socket for one in passed if (one.name == ADMIN) == admin]
-            sockets = [(sock, adopt_listener(sock)) for sock in given]
-            if not sockets and address is not None:
-                listener = opened.enter_context(open_listener(address, private=admin))
-                sockets = [(listener, address)]
-            doors += [Entrance(sock, not at.is_loopback, tls, admin) for sock, at in sockets]
+            for sock in given:
+                adopt_listener(sock)
+            if not given and address is not None:
+                given = [opened.enter_context(open_listener(address, private=admin))]
+            crowd = Crowd(MOST_ADMINS, clients) if admin else clients
+            for sock in given:
+                at = address_of(sock)
+                # Nobody can listen in on a unix socket, and our own commands speak plainly there.
+                plain = admin and at.path is not None
+                doors.append(
+                    Entrance(sock, not at.is_loopback, None if plain else tls, crowd, admin)
+                )
         yield doors
+
+
+def _open_record(settings: Settings, manager: Manager) -> Recorder:
+    # A large file of an earlier version is rewritten first.
+    manager.extend(LONGEST_OPENING)
+    return open_recorder(settings)
 
 
 async def _run(

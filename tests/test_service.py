@@ -17,6 +17,7 @@ from trio.testing import wait_all_tasks_blocked
 from swapd.service import (
     LONGEST_STATUS,
     MOST_UNSAID,
+    SHORTEST_PAUSE,
     BadHandover,
     Manager,
     inherited,
@@ -209,6 +210,26 @@ async def test_life_is_shown_twice_as_often_as_it_is_wanted(pretend, nursery, au
     await trio.sleep(9)
     assert pretend.told == [b"WATCHDOG=1"] * 5
     assert pretend.at == [0, 2, 4, 6, 8]
+
+
+async def test_a_sign_of_life_that_is_lost_is_made_up_for(pretend, nursery, autojump_clock):
+    """The next would come when the daemon has been killed."""
+    telling = manager(pretend, 30.0)
+    await nursery.start(telling.run, Heart().pulse, str)
+    await wait_all_tasks_blocked()
+    pretend.deaf = True
+    await trio.sleep(20)
+    pretend.deaf, pretend.told = False, []
+    await trio.sleep(2)
+    assert pretend.told == [b"WATCHDOG=1"]
+
+
+async def test_no_more_signs_are_given_than_help_anybody(pretend, nursery, autojump_clock):
+    """Whatever is wished for: a microsecond would be all that we do."""
+    telling = manager(pretend, 1e-6)
+    await nursery.start(telling.run, Heart().pulse, str)
+    await trio.sleep(1)
+    assert len(pretend.told) <= 1 / SHORTEST_PAUSE + 1
 
 
 async def test_a_loop_that_is_stuck_shows_none(pretend, nursery, autojump_clock):

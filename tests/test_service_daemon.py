@@ -22,6 +22,9 @@ NOW_AND_THEN = (b"STATUS=", b"WATCHDOG=1")
 # Signs of life every tenth of a second.
 WATCHDOG = {"WATCHDOG_USEC": "200000"}
 
+# Before the record of requests is opened, which may take its time.
+OPENING = b"EXTEND_TIMEOUT_USEC=300000000"
+
 # As long as ten of them.
 SILENT = 1.0
 
@@ -43,7 +46,7 @@ class Hearing:
 
     async def next(self) -> dict[str, str]:
         """Hear the next message that says where the daemon stands."""
-        while (message := await self.any()).startswith(NOW_AND_THEN):
+        while (message := await self.any()).startswith(NOW_AND_THEN) or message == OPENING:
             pass
         return dict(line.split("=", 1) for line in message.decode().split("\n"))
 

@@ -29,6 +29,8 @@ _REFERENCE = re.compile(r"\$\{(env\.[a-zA-Z_][a-zA-Z0-9_]*|credential\.[^{}\s\"'
 # YAML counts lines by all of these.
 LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _NO_LINE = re.compile("[\n\r\x85\u2028\u2029\0]")
+# What YAML reads as the very text that it is, also without quotes and in a list in brackets.
+_PLAIN = re.compile(r"(?!(?:null|Null|NULL)\Z)[A-Za-z0-9_./+][A-Za-z0-9_./+=@~-]*")
 
 
 @attrs.frozen
@@ -96,7 +98,7 @@ def fill_in(
     for found in _REFERENCE.finditer(text):
         spot = spots.of(found.start())
         try:
-            value = values.of(found[1])
+            value = values.of(found[1], quoted=_quoted(text, found.start()))
         except _Unusable as wrong:
             why[found[1]] = str(wrong)
             flaws.append(Flaw(str(wrong), spot))
@@ -114,6 +116,10 @@ def fill_in(
     return FilledIn(filled, tuple(flaws), values.used, why, insertions)
 
 
+def _quoted(text: str, position: int) -> bool:
+    return position > 0 and text[position - 1] in "\"'"
+
+
 class _Unusable(Exception):
     """A value that cannot be put into a file."""
 
@@ -127,7 +133,7 @@ class _Values:
     used: dict[str, str] = attrs.field(factory=dict)
     """Variables that could be filled in."""
 
-    def of(self, name: str) -> str:
+    def of(self, name: str, *, quoted: bool) -> str:
         """Find the value of a reference, and what it speaks of itself; raise `_Unusable`."""
         value = self._found(name)
         length = len(value)
@@ -144,6 +150,11 @@ class _Values:
         if _kind(name) == "credential":
             if _REFERENCE.search(value):
                 raise _Unusable(f"{_called(name)} speaks of something else to fill in")
+            if not value.strip():
+                raise _Unusable(f"{_called(name)} is empty")
+            if not (quoted or _PLAIN.fullmatch(value)):
+                # Read as a comment or an anchor, a key would vanish, and the lock with it.
+                raise _Unusable(f"{_called(name)} has to stand in double quotes")
             return filled
         filled = _REFERENCE.sub(inner, filled)
         self.used[_bare(name)] = value

@@ -18,7 +18,7 @@ from swapd.config.expand import Expanded, Ports, expand
 from swapd.config.keys import keys
 from swapd.config.merge import Merged, merge
 from swapd.config.problems import ConfigError, Located, Problem, by_place
-from swapd.config.remarks import remarks
+from swapd.config.remarks import remarks, without_keys
 from swapd.config.resolve import resolve
 from swapd.config.rules import check
 from swapd.config.secrets import Secrets, secrets_of
@@ -83,7 +83,8 @@ def loaded_from(sources: Sequence[Source], *, before: Ports | None = None) -> Lo
         raise ConfigError(problems)
     resolved = resolve(draft)
     # In the order of the files, as problems are.
-    told_apart = sorted(_located(remarks(draft), merged, expanded), key=by_place)
+    noticed = (*remarks(draft), *without_keys(expanded.tree, draft))
+    told_apart = sorted(_located(noticed, merged, expanded), key=by_place)
     return Loaded(settle(resolved), resolved, expanded.ports, tuple(told_apart))
 
 

@@ -32,6 +32,14 @@ def remarks(draft: Draft) -> tuple[Problem, ...]:
     return tuple(remark for look in looks for remark in look(draft))
 
 
+def without_keys(tree: Mapping[str, object], draft: Draft) -> Iterator[Problem]:
+    """Say that keys were meant and none is left, in a configuration as it is written."""
+    # From llama-swap: what is null in a list is not there.
+    if tree.get("apiKeys") and not draft.written.api_keys:
+        message = "there is no key in it, so everybody is let in: is a variable empty?"
+        yield Problem(("apiKeys",), message)
+
+
 def _words(draft: Draft) -> Iterator[Problem]:
     written = draft.written
     for key, word, words, otherwise in (

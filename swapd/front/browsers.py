@@ -20,6 +20,9 @@ _SCHEMES = (b"http://", b"https://")
 # What all browsers have called themselves for thirty years.
 _BROWSER = b"mozilla/"
 
+# And who says so without being one. No page can have its visitors' browsers say this.
+_TOOLS = (b"powershell/", b"winhttp.winhttprequest")
+
 
 def is_foreign(method: str, headers: Iterable[Header], *, changes: bool) -> bool:
     """Tell whether a request, which may change something or not, is another site's doing.
@@ -41,11 +44,12 @@ def is_foreign(method: str, headers: Iterable[Header], *, changes: bool) -> bool
     if not changes:  # 2
         return False
     if origins := said.get(b"origin"):  # 3
-        hosts = said.get(b"host", set())
+        # A browser leaves the usual port out; a proxy that passes the name on may not.
+        hosts = {name.removesuffix(b":80").removesuffix(b":443") for name in said.get(b"host", ())}
         return not origins <= {scheme + host for scheme in _SCHEMES for host in hosts}
     agents = said.get(b"user-agent", set())
     return method in ("GET", "HEAD") and any(map(_is_browser, agents))  # 4
 
 
 def _is_browser(agent: bytes) -> bool:
-    return agent.startswith(_BROWSER)
+    return agent.startswith(_BROWSER) and not any(tool in agent for tool in _TOOLS)

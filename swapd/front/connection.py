@@ -29,6 +29,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from swapd.front.http11 import Http11
 from swapd.front.inbox import Inbox, Message, Parked
 from swapd.front.protocol import Protocol
+from swapd.proxy.body import SLOWEST_UPLOAD
 from swapd.wire.line import shut, stale
 
 log = logging.getLogger(__name__)
@@ -43,8 +44,8 @@ STALLED_READER = 30.0
 # A write is watched in pieces of this size: a slow reader makes progress, a stalled one does not.
 PIECE = 65536
 
-# Who has sent half a request, and then nothing for so long, is no better than who sent nothing,
-# where others need the room. Seconds.
+# Who has sent half a request, and then for so long nothing, or no more than drops, is no better
+# than who sent nothing, where others need the room. Seconds.
 FALTERING = 1.0
 
 # How much that came in behind a request is taken from the socket while the request is answered.
@@ -91,7 +92,8 @@ class Connection:
         """Whether all that is done for it is to tell it what happens."""
         self.goodbye = ExitStack()
         """What is done when it ends, however it does."""
-        self._idle_since = self._heard = trio.current_time()
+        self._idle_since = self._heard = self._asked_since = trio.current_time()
+        self._got = 0
         self.abort = peer.reset
         self._app: ASGIFramework = app
         self._peer = peer
@@ -133,8 +135,15 @@ class Connection:
             return None
         if self.idle:
             return self._idle_since
-        faltering = self.asking and trio.current_time() >= self._heard + FALTERING
-        return self._heard if faltering else None
+        return self._heard if self.asking and self._falters() else None
+
+    def _falters(self) -> bool:
+        """Whether half a request comes no more, or in drops."""
+        now = trio.current_time()
+        asked = now - self._asked_since
+        return now >= self._heard + FALTERING or (
+            asked >= FALTERING and self._got < SLOWEST_UPLOAD * asked
+        )
 
     def dismiss(self) -> bool:
         """End it, unless there is more of it to be read; say whether it ends."""
@@ -166,6 +175,7 @@ class Connection:
         try:
             data = bytes(await self._peer.stream.receive_some(PIECE))
             self._heard = trio.current_time()
+            self._got += len(data)
             return data
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
@@ -219,6 +229,7 @@ class Connection:
                 self._held += event.data
         elif isinstance(event, Updated):
             self.idle, self._idle_since = event.idle, trio.current_time()
+            self._asked_since, self._got = trio.current_time(), 0
         elif isinstance(event, Closed):
             await self.release()
             await self._protocol.handle(Closed())

@@ -34,6 +34,11 @@ DESCRIPTORS_EACH = 3
 # What all else needs: models and their output, logs, the record, listeners, those turned away.
 DESCRIPTORS_OF_OURS = 256
 
+# How many that are turned away are waited for until they have read why, and how small a part of
+# all descriptors they may hold meanwhile.
+MOST_GOODBYES = 64
+GOODBYES_PART = 8
+
 # How many of the silent are looked at to find one that is silent still.
 LOOKED_AT = 8
 
@@ -60,6 +65,8 @@ class Crowd:
     """Those who are here."""
 
     most: int = attrs.field(factory=lambda: most_connections())
+    others: "Crowd | None" = None
+    """Who makes room when the system gives us no more descriptors and nobody here can."""
     _guests: set[Guest] = attrs.field(factory=set)
     _said: float = -SAID_AGAIN
 
@@ -79,7 +86,9 @@ class Crowd:
 
     def thin(self) -> bool:
         """Send some of the silent away at once; say whether anybody goes."""
-        return self._make_room(max(1, len(self._guests) // THINNED_BY))
+        if self._make_room(max(1, len(self._guests) // THINNED_BY)):
+            return True
+        return self.others is not None and self.others.thin()
 
     def complain(self, text: str) -> None:
         """Tell the operator, now and then: a flood of clients is none of lines."""
@@ -105,6 +114,14 @@ def most_connections() -> int:
         return MOST_CONNECTIONS
     enough = (allowed - DESCRIPTORS_OF_OURS) // DESCRIPTORS_EACH
     return max(FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, enough))
+
+
+def most_goodbyes() -> int:
+    """Say how many of those who are turned away may be told so at a time."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return MOST_GOODBYES
+    return min(MOST_GOODBYES, allowed // GOODBYES_PART)
 
 
 def ask_for_descriptors() -> None:

@@ -61,10 +61,11 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        if self.path is not None or self.host == "localhost":
+        if self.path is not None or self.host.lower() == "localhost":
             return True
         try:
-            return ip_address(self.host).is_loopback
+            address = ip_address(self.host)
+            return (getattr(address, "ipv4_mapped", None) or address).is_loopback
         except ValueError:
             return False  # A name is anybody's, even `127.example`.
 
@@ -82,12 +83,17 @@ def open_listener(address: Address, *, private: bool = False) -> Iterator[socket
             yield _listen_tcp(address, opened)
 
 
-def adopt_listener(sock: socket.socket) -> Address:
-    """Have a socket that was opened for us behave like our own; say where it listens."""
+def adopt_listener(sock: socket.socket) -> None:
+    """Have a socket that was opened for us behave like our own."""
+    if sock.family is not socket.AF_UNIX:
+        _ask_the_silent(sock)
+
+
+def address_of(sock: socket.socket) -> Address:
+    """Say where a socket listens."""
     where = sock.getsockname()
     if sock.family is socket.AF_UNIX:
         return Address(path=os.fsdecode(where))
-    _ask_the_silent(sock)
     return Address(where[0], where[1])
 
 
@@ -142,7 +148,8 @@ def _listen_unix(path: str, opened: contextlib.ExitStack, *, private: bool) -> s
         sock.listen(BACKLOG)
         opened.callback(_unlink, path, _identity(path))
     except OSError as problem:
-        raise CannotListen(f"cannot listen on unix:{path}: {problem.strerror}") from problem
+        why = problem.strerror or problem
+        raise CannotListen(f"cannot listen on unix:{path}: {why}") from problem
     return sock
 
 

@@ -22,7 +22,7 @@ from trio_util import AsyncValue
 
 from swapd.envelope import Refusal
 from swapd.front.connection import Address, Connection, Peer
-from swapd.front.crowd import Crowd
+from swapd.front.crowd import Crowd, most_goodbyes
 from swapd.refusals import too_many_connections
 from swapd.wire.line import Line
 
@@ -39,9 +39,6 @@ ACCEPT_AGAIN = 0.5
 
 # How long TLS's own end of the connection, or a refusal, may take to be sent. Seconds.
 GOODBYE = 1.0
-
-# How many that are turned away are waited for until they have read why.
-MOST_GOODBYES = 64
 
 # The most that a request's line and headers may hold.
 LARGEST_HEAD = 65536
@@ -66,6 +63,7 @@ class Front:
     _terminated: EventWrapper = attrs.field(factory=EventWrapper)
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _goodbyes: int = 0
+    _most_goodbyes: int = attrs.field(factory=most_goodbyes)
     _config: Config = attrs.field(factory=lambda: _config())
 
     async def run(
@@ -173,7 +171,7 @@ class Front:
 
     async def _turn_away(self, peer: Peer) -> None:
         """Say that there is no room; not to everybody of a multitude."""
-        if self._goodbyes >= MOST_GOODBYES:
+        if self._goodbyes >= self._most_goodbyes:
             return
         self._goodbyes += 1
         gone = (trio.BrokenResourceError, trio.ClosedResourceError)

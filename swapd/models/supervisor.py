@@ -8,6 +8,7 @@ import math
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import NoReturn, Protocol
 
@@ -20,7 +21,7 @@ from swapd.ids import ModelId
 from swapd.models.child import Child, Command, open_child
 from swapd.models.group import CannotStart, Group, Start
 from swapd.models.notices import NOTIFY_SOCKET, Notices, OpenNotices, open_notices
-from swapd.models.probe import LIVENESS_PATIENCE, Used, keep_asking, until_ready
+from swapd.models.probe import LIVENESS_PATIENCE, READY, Ask, Used, keep_asking, until_ready
 from swapd.models.warden import Warden
 from swapd.schedule.reasons import Cause
 
@@ -178,10 +179,21 @@ class Supervisor:
                 async with move_on_when(child.exited.wait):
                     async with move_on_when(notices.ready.wait):
                         await until_ready(ask)
-                    ready = True
+                        ready = True
+                    if not ready:
+                        # Some say so before anybody can reach them.
+                        await until_ready(partial(self._reached, model.origin, ask))
+                        ready = True
         if child.exited.is_set():
             return exit_cause(child.exit_status)
         return None if ready else Cause(f"not healthy after {model.health_timeout:g} s")
+
+    async def _reached(self, origin: Origin, ask: Ask) -> int | None:
+        """Take any answer for a good one, and being let in, where that can be seen from here."""
+        with suppress(OSError):
+            if await self.answers(origin):
+                return READY
+        return READY if await ask() is not None else None
 
     async def _watch(self, model: Model, life: Life) -> NoReturn:
         """Look after a loaded model for as long as it lives."""

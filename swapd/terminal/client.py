@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from swapd.terminal.endings import CannotTell, NobodyThere, Refused
 from swapd.terminal.facts import Record
-from swapd.terminal.where import KEY, Where
+from swapd.terminal.where import KEY, URL, Where
 
 # A daemon takes a connection at once; longer is a machine that drops packets.
 CONNECT = 5.0
@@ -176,6 +176,10 @@ class Client:
             return CannotTell(f"what answers at {self.where.text} is no swapd: HTTP {status}")
         if status == 401:
             message = f"{message}; ${KEY} has to hold one"
+        elif status == 404 and error.text("code") == "not_found":
+            message = (
+                f"{message}; where admins have a listener of their own, ${URL} has to name it"
+            )
         lines = () if cause is None else cause.texts("last_lines")
         return Refused(message, lines=lines, body=body)
 

@@ -277,7 +277,7 @@ class Answer(Tunnel):
                     raise httptools.HttpParserError(self._wrong)
         self.status = status
         self.complete = self._head_only
-        self.ends_with_connection = not framed
+        self.ends_with_connection = not (framed or self._head_only)
         self._kept_alive = self._parser.should_keep_alive()
 
     def on_message_complete(self) -> None:

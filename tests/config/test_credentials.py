@@ -118,7 +118,42 @@ def test_a_key_comes_from_a_credential(tmp_path, kept):
 def test_it_is_escaped_as_a_variable_is(kept):
     """In YAML's double quotes a password comes out as it was."""
     (kept / "pass").write_text('a\\b"c')
-    assert fill_in("${credential.pass}", {}, credentials(kept)).text == 'a\\\\b\\"c'
+    assert fill_in('"${credential.pass}"', {}, credentials(kept)).text == '"a\\\\b\\"c"'
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("", "credential pass is empty"),
+        ("\n", "credential pass is empty"),
+        *(
+            (value, "credential pass has to stand in double quotes")
+            for value in (
+                "#secret",
+                "&secret",
+                "~",
+                "null",
+                "abc #def",
+                "a: b",
+                "[x]",
+                "*x",
+                "a, b",
+            )
+        ),
+    ],
+)
+def test_one_that_yaml_would_read_as_something_else_is_a_mistake(kept, value, why):
+    """A key that vanishes takes its door with it: everybody would be let in, and nobody told."""
+    (kept / "pass").write_text(value)
+    (flaw,) = fill_in("- ${credential.pass}", {}, credentials(kept)).flaws
+    assert flaw.message == why
+
+
+@pytest.mark.parametrize("value", ["sk-1_2.3", "sha256:0a", "~", "#x"])
+def test_in_quotes_any_value_is_the_text_that_it_is(kept, value):
+    """Quotes are how YAML is told so."""
+    (kept / "pass").write_text(value)
+    assert fill_in('- "${credential.pass}"', {}, credentials(kept)).text == f'- "{value}"'
 
 
 def test_a_variable_may_speak_of_a_credential(kept):

@@ -18,8 +18,9 @@ from trio.testing import wait_all_tasks_blocked
 from swapd.config.kinds import SchedulerKind
 from swapd.config.settings import Settings
 from swapd.front.connection import FALTERING, KEEP_ALIVE
+from swapd.front.crowd import MOST_GOODBYES
 from swapd.front.listen import Address, open_listener
-from swapd.front.serve import GOODBYE, LARGEST_HEAD, MOST_GOODBYES, Front, server_tls
+from swapd.front.serve import GOODBYE, LARGEST_HEAD, Front, server_tls
 from swapd.manage.app import LARGEST_BODY
 from swapd.manage.streaming import MOST_FOLLOWERS
 from swapd.proxy.body import LINGER, SLOWEST_UPLOAD, STALLED_UPLOAD
@@ -190,21 +191,25 @@ async def test_the_client_that_is_silent_longest_makes_room(autojump_clock):
 
 
 async def test_half_a_request_is_no_way_to_keep_a_place(autojump_clock):
-    """Who goes on sending it stays; who has stopped in the middle goes."""
+    """Who goes on sending it stays; who has stopped in the middle goes, and who sends drops."""
+    whole = announced(8 * SLOWEST_UPLOAD)
     async with open_house("a") as house:
-        house.front.crowd.most = 2
-        sending, stopped = house.call(), house.call()
-        for caller in (sending, stopped):
-            await caller.raw(announced(1000)[:-900])
-        for _ in range(3):
+        house.front.crowd.most = 3
+        sending, stopped, dripping = (house.call() for _ in range(3))
+        for caller in (sending, stopped, dripping):
+            await caller.raw(whole[:-7000])
+        for number in range(8):
             await trio.sleep(FALTERING / 2)
-            await sending.raw(b"x" * 100)
-        assert (await house.get("/health")).status == 200
-        assert await stopped.stream.receive_some() == b""
-        await chat(house)
-        await trio.sleep(FALTERING / 4)
+            await dripping.raw(b"x")
+            await sending.raw(whole[-7000:][number * 700 :][:700])
+        for gone in (stopped, dripping):
+            assert (await house.get("/health")).status == 200
+            assert await gone.stream.receive_some() == b""
+            await wait_all_tasks_blocked()  # Who was answered has left its place.
+            await chat(house)
+            await wait_all_tasks_blocked()
         assert (await house.get("/health")).status == 503
-        await sending.raw(announced(1000)[-600:])
+        await sending.raw(whole[-1400:])
         assert (await sending.reply()).status == 200
 
 

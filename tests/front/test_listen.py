@@ -13,6 +13,7 @@ from swapd.front.listen import (
     Address,
     BadAddress,
     CannotListen,
+    address_of,
     adopt_listener,
     open_listener,
     url,
@@ -152,13 +153,22 @@ def test_a_private_unix_socket_is_never_open_for_a_moment(tmp_path: Path):
 def test_a_socket_that_was_opened_for_us_behaves_like_our_own(tmp_path: Path):
     """Who vanishes without a word must be noticed there as well."""
     with socket.create_server(("127.0.0.1", 0)) as given:
-        assert adopt_listener(given) == Address("127.0.0.1", given.getsockname()[1])
+        adopt_listener(given)
+        assert address_of(given) == Address("127.0.0.1", given.getsockname()[1])
         assert given.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert given.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == SILENCE
     path = str(tmp_path / "s.sock")
     with socket.socket(socket.AF_UNIX) as given:
         given.bind(path)
-        assert adopt_listener(given) == Address(path=path)
+        adopt_listener(given)
+        assert address_of(given) == Address(path=path)
+
+
+def test_a_path_that_is_too_long_is_said_to_be(tmp_path: Path):
+    """The system has no number for it."""
+    path = str(tmp_path / ("x" * 200))
+    with pytest.raises(CannotListen, match="too long"), open_listener(Address(path=path)):
+        pytest.fail("it listens")
 
 
 @pytest.mark.real

@@ -355,8 +355,11 @@ class Machine:
         raise UpstreamUnreached(f"cannot reach {origin}: connection refused")
 
     def healthy(self, origin: Origin) -> bool:
-        """Whether a process there is ready."""
-        return any(process.port == origin.port and process.ready for process in self.living())
+        """Whether a process there is ready, or says so."""
+        return any(
+            process.port == origin.port and (process.ready or process.life.ready == "says")
+            for process in self.living()
+        )
 
     async def answer(self, origin: Origin) -> bool:
         await trio.lowlevel.checkpoint()

@@ -35,8 +35,11 @@ from swapd.config.problems import ConfigError, Located, Problem
 from swapd.config.settings import Origin, Performance, Settings
 from swapd.daemon import World
 from swapd.flights import Flights
+from swapd.ids import ModelId
 from swapd.models import child, probe
+from swapd.models.child import KILL_PATIENCE
 from swapd.models.supervisor import Supervisor
+from swapd.schedule.phase import Phase
 from swapd.watch.logs import Logs
 from swapd.watchers import open_recorder
 from swapd.wire import pool
@@ -44,9 +47,10 @@ from swapd.wire.exchange import UpstreamGone
 from tests.shapes import GROUPS, MATRICES, Router, fifo_editions
 from tests.simulation.city import Bugs, Diary, Disk, Gate
 from tests.simulation.machine import FIRST_PORT, STOPPER, Machine
-from tests.simulation.plan import Deed, Does, Ends, Plan, Visit
+from tests.simulation.plan import Deed, Does, Ends, Plan, Sends, Visit
 from tests.simulation.promises import Promises, Watched
-from tests.simulation.visitors import PATIENCE, Client, Got, ask, moment
+from tests.simulation.visitors import PATIENCE, UNLOADS, Client, Got, ask, moment
+from tests.simulation.wires import End
 from tests.worlds import editions
 
 ROUTERS: Sequence[Router] = ({}, *GROUPS.values(), *MATRICES.values())
@@ -64,6 +68,16 @@ SURVIVAL = 20
 # Longer than whatever may still be on its way when nobody is left: a back-off. Seconds.
 NIGHT = 400.0
 
+# How long nobody asks for anything in the evening: longer than it takes to notice that a model is
+# silent, and to start it anew. Seconds.
+REST = 60.0
+
+# For how long a model that is kept for ever is looked at. Seconds.
+LONG = 30.0
+
+# How long each unload may take, but for the killing. Seconds.
+LONGEST_UNLOAD = {Does.DRAIN: 3.0 + 4.0, Does.HURRY: 1.0, Does.PATIENT: 60.0}
+
 # From the first signal to the end: the drain, the stop of models, two patiences and last words.
 LONGEST_STOP = daemon.DRAIN + 4.0 + 2 * 5.0 + 3 * daemon.LAST_WORDS
 
@@ -79,6 +93,10 @@ class Day:
     """Which edition of the configuration is on the disk; below 0 it is broken."""
     stopped: float | None = None
     """When the daemon was told to stop."""
+    busy: bool = False
+    """Whether requests were under way then."""
+    again: float | None = None
+    """After how many seconds it was told once more."""
     flights: list[Flights] = attrs.field(factory=list)
     editions: list[Settings] = attrs.field(init=False)
     machine: Machine = attrs.field(init=False)
@@ -116,7 +134,7 @@ class Day:
                         await client.over.wait()
                 city.cancel_scope.cancel()
         for client in self.clients:
-            for wrong in client.complaints(self.machine.attempts, stopped=self.stopped):
+            for wrong in client.complaints(self.machine.attempts, self.plan, stopped=self.stopped):
                 self.diary.complain(wrong)
 
     def _world(self, logs: Logs) -> World:
@@ -150,10 +168,15 @@ class Day:
                 today.start_soon(self._do, deed)
         if self.plan.ends.at is None:
             await self._evening(tasks)
+            # Neither who says nothing nor who only follows may hold up the end.
+            self.gate.connect("somebody silent")
+            await self._follow()
+            await trio.sleep(1.0)
             await self._end(Ends(trio.current_time()))
 
     def _client(self, visit: Visit) -> Client:
-        client = Client(visit, partial(self.gate.connect, f"visit {visit.name}"))
+        connect = partial(self.gate.connect, f"visit {visit.name}")
+        client = Client(visit, connect, self.machine.attempts)
         self.clients.append(client)
         return client
 
@@ -164,17 +187,11 @@ class Day:
         self.disk.heal()
         self.file = max(self.file, 0)
         await self._page("POST /api/config/reload")
+        await trio.sleep(REST)
+        self._check_well()
         for name in sorted(self.promises.engine.settings.models):
-            got = Got()
-            with trio.move_on_after(EVENING):
-                while not (got.status == 200 and got.end == "whole"):
-                    await trio.sleep(float(got.headers.get("retry-after", 1.0)))
-                    number = 10_000 + len(self.clients)
-                    client = self._client(Visit(number, 0.0, 0, name, leaves=EVENING))
-                    await client.run()
-                    [got] = client.got
-            if got.status != 200:
-                self.diary.complain(f"{name} does not answer in the evening: {got}")
+            await self._ask_for(name)
+            await self._check_kept(ModelId(name))
         # What has yet to die of SIGKILL may take its time.
         for _ in range(SURVIVAL):
             if (answered := await self._page("GET /unload")).status == 200:
@@ -185,9 +202,61 @@ class Day:
         await trio.sleep(NIGHT)
         self._check_idle(tasks)
 
+    async def _ask_for(self, name: str, *, keep: int | None = None) -> None:
+        """Ask for a model until it answers."""
+        got = Got()
+        with trio.move_on_after(EVENING):
+            while not (got.status == 200 and got.end == "whole"):
+                await trio.sleep(float(got.headers.get("retry-after", 1.0)))
+                number = 10_000 + len(self.clients)
+                client = self._client(Visit(number, 0.0, 0, name, leaves=EVENING, keep=keep))
+                await client.run()
+                [got] = client.got
+        if got.status != 200:
+            self.diary.complain(f"{name} does not answer in the evening: {got}")
+
+    def _check_well(self) -> None:
+        """See that no model is silent for long and nobody has noticed."""
+        engine = self.promises.engine
+        for process in self.machine.living():
+            model = engine.settings.models.get(ModelId(process.life.model))
+            if (
+                model is not None
+                and model.liveness_interval > 0
+                and not process.ready
+                and engine.phase(model.id) is Phase.READY
+            ):
+                self.diary.complain(f"nobody has noticed that {model.id} is silent")
+
+    async def _check_kept(self, name: ModelId) -> None:
+        """See that a model is kept for as long as it is to be, again and again."""
+        engine = self.promises.engine
+        ttl = engine.settings.models[name].ttl
+        for keep in (None, None, 2, -1):
+            await self._ask_for(name, keep=keep)
+            seconds = ttl if keep is None else max(keep, 0)
+            if seconds > 1:
+                await trio.sleep(seconds - 0.5)
+                if engine.phase(name) is not Phase.READY:
+                    self.diary.complain(f"{name} was to be kept for {seconds} s, and is gone")
+                await trio.sleep(1.5)
+            else:
+                await trio.sleep(LONG)
+            if (engine.phase(name) is Phase.READY) == (seconds > 0):
+                phase = engine.phase(name).value
+                self.diary.complain(f"{name}, of ttl {ttl}, kept for {keep} s, is {phase}")
+        if engine.settings.models[name].liveness_interval > 0:
+            silent = self.machine.silence(name)
+            await trio.sleep(REST)
+            starts = [one for one in self.machine.processes if one.life.model == name]
+            if silent is not None and starts[-1] is silent:
+                self.diary.complain(f"{name} is silent, and not started anew")
+
     async def _end(self, ends: Ends) -> None:
         assert ends.at is not None
         await moment(ends.at, ends.steps)
+        self.busy = any(flight for flights in self.flights for flight in flights)
+        self.again = ends.again
         self.diary.log("SIGTERM")
         self.stopped = trio.current_time()
         self._signals.send_nowait(signal.SIGTERM)
@@ -198,6 +267,9 @@ class Day:
     async def _do(self, deed: Deed) -> None:
         await moment(deed.at, deed.steps)
         self.diary.log(f"{deed.does.value} {deed.model}")
+        if deed.does in UNLOADS:
+            await self._unload(deed)
+            return
         if (page := PAGES.get(deed.does)) is not None:
             for each in page:
                 await self._page(each.format(deed.model))
@@ -205,20 +277,28 @@ class Day:
         port = FIRST_PORT + ord(deed.model) - ord("a")
         match deed.does:
             case Does.RELOAD:
-                self.file = deed.edition % len(self.editions)
-                await self._page("POST /api/config/reload")
+                wanted = self.file = deed.edition % len(self.editions)
+                got = await self._page("POST /api/config/reload")
+                settings = self.promises.engine.settings
+                if got.status == 200 and self.file == wanted != self.editions.index(settings):
+                    self.diary.complain(f"edition {wanted} was taken up, and does not count")
             case Does.HANGUP:
                 self.file = deed.edition % len(self.editions)
                 self._signals.send_nowait(signal.SIGHUP)
             case Does.BREAK_FILE:
                 self.file = -1
                 self._signals.send_nowait(signal.SIGHUP)
+                got = await self._page("POST /api/config/reload")
+                if got.status == 200 and self.file == -1:
+                    self.diary.complain(f"a broken file was taken up: {got}")
             case Does.CANCEL:
                 for _, turn in list(self.promises.engine.ask.queue())[:1]:
-                    await self._page(f"DELETE /api/queue/{turn.name}")
+                    got = await self._page(f"DELETE /api/queue/{turn.name}")
+                    flight = self.flights[-1].of(turn.name)
+                    if got.status == 200 and flight is not None and not flight.ending:
+                        self.diary.complain(f"{turn.name} was cancelled, and goes on")
             case Does.FOLLOW:
-                if (end := self.gate.connect("follower")) is not None:
-                    await end.send_all(b"GET /api/events HTTP/1.1\r\nHost: swapd\r\n\r\n")
+                if (end := await self._follow()) is not None:
                     await trio.sleep(40)
                     end.close()
             case Does.STEAL:
@@ -231,6 +311,35 @@ class Day:
                 self.disk.full = True
             case _:
                 self.disk.heal()
+
+    async def _follow(self) -> End | None:
+        if (end := self.gate.connect("follower")) is not None:
+            await end.send_all(b"GET /api/events HTTP/1.1\r\nHost: swapd\r\n\r\n")
+        return end
+
+    async def _unload(self, deed: Deed) -> None:
+        """Have models gone, which takes as long as it may; and then they are."""
+        all_of_them = deed.does is Does.UNLOAD_ALL
+        there = [
+            process
+            for process in self.machine.living()
+            if all_of_them or process.life.model == deed.model
+        ]
+        begun = trio.current_time()
+        [page] = PAGES[deed.does]
+        got = await self._page(page.format(deed.model))
+        took = trio.current_time() - begun
+        if self.stopped is not None:
+            return
+        if got.status == 200 and (left := [process for process in there if process.alive]):
+            self.diary.complain(f"{deed.does.value} was answered, and there are {left}")
+        bound = LONGEST_UNLOAD.get(deed.does, 4.0)
+        if deed.does is not Does.HURRY and any(
+            one.does is Does.PATIENT for one in self.plan.deeds
+        ):
+            bound = LONGEST_UNLOAD[Does.PATIENT]  # Who names no time is in no hurry.
+        if took > bound + self._killing() + 1.0:
+            self.diary.complain(f"{deed.does.value} took {took} s")
 
     async def _page(self, request: str) -> Got:
         """Ask a page, which must answer."""
@@ -275,6 +384,8 @@ class Day:
             "events": engine._inbox.statistics().current_buffer_used,
             "requests": [flight for flights in self.flights for flight in flights],
             "clients": front._connections,
+            "places taken": front.crowd._guests,
+            "descriptors": self.machine.unclosed(),
             "connections": [end for end in self.machine.held if not end.closed],
             "tasks": trio.lowlevel.current_statistics().tasks_living - tasks,
         }
@@ -288,6 +399,25 @@ class Day:
             self.diary.complain("it stopped by itself")
         elif (took := trio.current_time() - self.stopped) > LONGEST_STOP:
             self.diary.complain(f"it took {took} s to stop")
+        else:
+            shortly = 4.0 + 2 * daemon.LAST_WORDS + self._killing() + 1.0
+            if self.again is not None and took > self.again + shortly:
+                self.diary.complain(f"it took {took} s to stop, and was told again")
+            if not self.busy and not self._others() and took > shortly:
+                self.diary.complain(f"it took {took} s to stop, and nobody was served")
+
+    def _killing(self) -> float:
+        """Say how long what was killed may stay: nothing does but what was planned to."""
+        hard = any(life.survives or life.port for life in self.plan.lives) or any(
+            deed.does is Does.STEAL for deed in self.plan.deeds
+        )
+        return 2 * KILL_PATIENCE if hard else 0.0
+
+    def _others(self) -> bool:
+        """Whether somebody may have come, or have been sending, who was not under way."""
+        return any(visit.sends is not Sends.WHOLE for visit in self.plan.visits) or any(
+            deed.does in UNLOADS for deed in self.plan.deeds
+        )
 
     async def _after_the_end(self) -> None:
         """Look at the machine when the daemon is gone."""
@@ -297,6 +427,8 @@ class Day:
         # What survives SIGKILL for longer than a stop may take, or keeps its port, is another's.
         if not self.promises.stuck():
             self.promises.check_left()
+            if unclosed := machine.unclosed():
+                self.diary.complain(f"descriptors are left: {unclosed}")
             if machine.guarded:
                 self.diary.complain(f"guarded for ever: {machine.guarded}")
         if held := [end for end in machine.held if not end.closed]:
@@ -310,6 +442,8 @@ PAGES = {
     Does.UNLOAD_ALL: ["GET /unload"],
     Does.UNLOAD: ["POST /api/models/unload/{}"],
     Does.DRAIN: ["POST /api/models/unload/{}?mode=drain&timeout=3"],
+    Does.HURRY: ["POST /api/models/unload/{}?timeout=1"],
+    Does.PATIENT: ["POST /api/models/unload/{}?timeout=60"],
     Does.KEEP: ["POST /api/models/unload/{}?queued=keep"],
     Does.LOAD: ["POST /api/models/load/{}"],
     Does.RESET: ["POST /api/models/reset/{}"],

@@ -29,6 +29,10 @@ FIRST_PORT = 9001
 # The command that `cmdStop` names, where there is one.
 STOPPER = "stopper"
 
+# How long a connection that was used before may have been silent, and then ended, for its request
+# to be asked once more: it was stale. What the pool goes by, and a little. Seconds.
+STALE = 0.6
+
 # Larger than any head that is taken.
 ENDLESS = b"X-Filler: " + b"x" * 1000 + b"\r\n"
 
@@ -46,6 +50,26 @@ class Attempt:
     """Whether the answer was sent to its end."""
     over: bool = False
     """Whether the server has done with it."""
+    reused: bool = False
+    """Whether its connection has carried another request before."""
+    began: float = attrs.field(factory=trio.current_time)
+    ended: float | None = None
+    """When the server, or its process, had done with it."""
+    headed: float | None = None
+    """When its first byte was sent."""
+    sent: list[tuple[float, int]] = attrs.field(factory=list)
+    """When how many bytes of its body had been sent."""
+
+    def note_end(self) -> None:
+        """Note that no more of it will come."""
+        if self.ended is None:
+            self.ended = trio.current_time()
+
+    def stale(self) -> bool:
+        """Whether it ended as a stale connection does, and may be asked again."""
+        if self.ended is None or self.headed is not None or not self.reused:
+            return False
+        return self.ended - self.began <= STALE
 
     def under_way(self) -> bool:
         """Whether swapd still waits for it."""
@@ -72,6 +96,7 @@ class Process:
     _gone: trio.Event = attrs.field(factory=trio.Event)
     _heard: trio.Event = attrs.field(factory=trio.Event)
     _asked_to_end: bool = False
+    _load_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
     async def live(self) -> None:
         life = self.life
@@ -88,6 +113,10 @@ class Process:
             nursery.cancel_scope.cancel()
 
     async def _load(self) -> None:
+        with self._load_scope:
+            await self._become_ready()
+
+    async def _become_ready(self) -> None:
         await trio.sleep(self.life.load)
         self.listening = True
         self.ready = self.life.ready == "answers"
@@ -98,7 +127,12 @@ class Process:
             self.machine.told[self.notify].set()
 
     async def _end_in(self, seconds: float, status: int) -> None:
-        await trio.sleep(seconds)
+        refuses = min(self.life.refuses, seconds) if status else 0.0
+        await trio.sleep(seconds - refuses)
+        if refuses:
+            self._load_scope.cancel()
+            self.listening = False
+        await trio.sleep(refuses)
         self._exit(status)
 
     def _exit(self, status: int) -> None:
@@ -109,6 +143,9 @@ class Process:
             self.ready = False
             for end in self._ends:
                 end.close()
+            for attempt in self.machine.attempts:
+                if attempt.end in self._ends:
+                    attempt.note_end()
             self._gone.set()
             self._heard.set()
             if self.life.port:
@@ -168,25 +205,28 @@ class Process:
 
     async def _serve(self, end: End) -> None:
         try:
+            reused = False
             while (asked := await _read(end)) is not None:
-                await self._answer(asked, end)
+                await self._answer(asked, end, reused=reused)
+                reused = True
         except (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
             pass
         finally:
             end.close()
 
-    async def _answer(self, asked: Asked, end: End) -> None:
+    async def _answer(self, asked: Asked, end: End, *, reused: bool) -> None:
         if asked.target == "/health":
             await asked.answer(b"{}", status=200 if self.ready else 503)
             return
         visit = int(asked.headers.get("x-visit", "-1"))
         answer = self.machine.answers.get(visit, Answer())
-        attempt = Attempt(visit, self.life.model, end)
+        attempt = Attempt(visit, self.life.model, end, reused=reused)
         self.machine.comes(attempt)
         try:
             await _Answering(answer, attempt, asked).go()
         finally:
             attempt.over = True
+            attempt.note_end()
 
 
 async def _read(end: End) -> Asked | None:
@@ -204,6 +244,8 @@ class _Answering:
     async def go(self) -> None:
         kind, asked = self.answer.kind, self.asked
         await trio.sleep(self.answer.after)
+        if kind not in (Kind.SILENT, Kind.NOTHING) and self.attempt.ended is None:
+            self.attempt.headed = trio.current_time()
         pieces = list(self._pieces())
         length = sum(map(len, pieces))
         if kind is Kind.SILENT:
@@ -239,7 +281,7 @@ class _Answering:
                 await asked.gone()
             elif kind is Kind.RESET and cut:
                 self.attempt.end.reset()
-        if not self.attempt.whole or kind is Kind.UNTIL_CLOSE:
+        if not self.attempt.whole or kind is Kind.UNTIL_CLOSE or self.answer.hangs_up:
             self.attempt.end.close()
 
     async def _head(self, status: bytes, framing: bytes) -> None:
@@ -254,6 +296,7 @@ class _Answering:
                 await trio.sleep(self.answer.pause)
             self.attempt.body += piece
             await self.asked.send(frame(piece))
+            self.attempt.sent.append((trio.current_time(), len(self.attempt.body)))
 
     def _pieces(self) -> Iterator[bytes]:
         visit, size = self.attempt.visit, self.answer.size
@@ -274,6 +317,8 @@ class Machine:
     diary: Diary
     lives: dict[tuple[str, int], Life]
     answers: dict[int, Answer]
+    once: set[int]
+    """The visits that send one request, which no model may work on twice."""
     one_at_a_time: bool
     starts: Callable[[str], None] = lambda name: None
     """Told of each start of a model, before it lives."""
@@ -298,6 +343,7 @@ class Machine:
             diary,
             {(life.model, life.nth): life for life in plan.lives},
             {visit.name: visit.answer for visit in plan.visits},
+            {visit.name for visit in plan.visits if visit.asks_once()},
             plan.house[0] == 0,
         )
 
@@ -310,6 +356,18 @@ class Machine:
     def living(self) -> list[Process]:
         """List the groups of which something lives."""
         return [process for process in self.processes if process.alive]
+
+    def silence(self, name: str) -> Process | None:
+        """Have the model that runs answer no health check any more."""
+        for process in self.living():
+            if process.life.model == name and process.ready:
+                process.ready = False
+                return process
+        return None
+
+    def unclosed(self) -> list[Process]:
+        """List what has ended, and keeps descriptors."""
+        return [one for one in self.processes if not one.alive and one.pid not in self.closed]
 
     def there(self) -> list[str]:
         """Name the models of which something lives, in the order of their starts."""
@@ -328,6 +386,8 @@ class Machine:
         if not life.starts:
             raise CannotStart(f"cannot execute {name}: there is none")
         self.starts(name)
+        if FIRST_PORT + ord(name[0]) - ord("a") in self.taken:
+            self.diary.complain(f"{name} is started, and its port is taken")
         port = FIRST_PORT + ord(name[0]) - ord("a")
         process = Process(self, life, next(self._pids), port, env.get("NOTIFY_SOCKET"))
         self.diary.log(f"{name} is started as {process.pid}, its {nth}. time")
@@ -388,6 +448,10 @@ class Machine:
         beside = [one for one in self.attempts if one.under_way()]
         if self.one_at_a_time and beside and attempt.under_way():
             self.diary.complain(f"visit {attempt.visit} is served beside {beside}")
+        if attempt.visit in self.once:
+            for before in self.attempts:
+                if before.visit == attempt.visit and not before.stale():
+                    self.diary.complain(f"visit {attempt.visit} was asked before: {before}")
         self.attempts.append(attempt)
 
     # What a warden promises
@@ -400,6 +464,8 @@ class Machine:
         for process in self.processes:
             if process.pid == group and process.alive:
                 self.diary.complain(f"group {group} is released, and {process.alive} live")
+            if process.pid == group and process.port in self.taken:
+                self.diary.complain(f"group {group} is released, and its port is taken")
 
     def mark(self, env: Mapping[str, str], own: Mapping[str, str] = {}) -> dict[str, str]:
         return {**env, **own}

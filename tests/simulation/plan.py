@@ -78,6 +78,12 @@ class Does(Enum):
     SLOW_DISK = "the disk is slow"
     FULL_DISK = "the disk is full"
     GOOD_DISK = "the disk is well again"
+    HURRY = "unload it, and kill it in a second"
+    PATIENT = "unload it, and kill it in a minute"
+
+
+# What the dice of the first days chose from; with more to choose from they would be other days.
+FIRST_DEEDS = tuple(does for does in Does if does not in (Does.HURRY, Does.PATIENT))
 
 
 @attrs.frozen
@@ -95,6 +101,8 @@ class Life:
     starts: bool = True
     dies: float | None = None
     """Seconds after its start."""
+    refuses: float = 0.0
+    """Seconds for which it accepts no connection any more before it dies."""
     status: int = 1
     deaf: bool = False
     """Whether it ignores SIGTERM."""
@@ -124,6 +132,8 @@ class Answer:
     """Seconds between two of them."""
     size: int = 100
     """Bytes of each."""
+    hangs_up: bool = False
+    """Whether the connection is closed behind a whole answer that has not said so."""
 
 
 @attrs.frozen
@@ -147,6 +157,12 @@ class Visit:
     leaves: float = 250.0
     """Seconds after which it hangs up if it is not answered; nobody waits for ever."""
     leaves_steps: int = 0
+    stays: float = 0.0
+    """Seconds for which it keeps its connection when it is answered, and asks nothing."""
+
+    def asks_once(self) -> bool:
+        """Whether it sends one request."""
+        return self.again == 0 and self.sends is not Sends.TWICE
 
 
 @attrs.frozen
@@ -209,7 +225,54 @@ def make(seed: int, routers: int) -> Plan:
         ends = Ends(_moment(dice), _steps(dice), dice.choice([None, 0.0, 0.5, 5.0]))
     ordinary = [Life(life.model, life.nth) for life in lives]
     strange = [life for life, usual in zip(lives, ordinary, strict=True) if life != usual]
-    return Plan(seed, house, tuple(visits), tuple(strange), tuple(deeds), ends)
+    plan = Plan(seed, house, tuple(visits), tuple(strange), tuple(deeds), ends)
+    # Dice of their own, so that what was found before is still found under its number.
+    return _more(random.Random(f"more of {seed}"), plan, names)
+
+
+def _more(dice: random.Random, plan: Plan, names: str) -> Plan:
+    """Add who stays, who is in a hurry, and at times a model that does not start, or a crowd."""
+    visits = [
+        attrs.evolve(
+            visit,
+            stays=dice.choice([0.0, 0.0, 0.0, 20.0, 150.0]),
+            answer=attrs.evolve(visit.answer, hangs_up=dice.random() < 0.2),
+        )
+        for visit in plan.visits
+    ]
+    lives = [
+        attrs.evolve(life, refuses=dice.choice([0.0, 0.05, 0.5])) if life.dies else life
+        for life in plan.lives
+    ]
+    deeds = [*plan.deeds]
+    if deeds and dice.random() < 0.3:
+        model = dice.choice(names)
+        deeds.append(Deed(_moment(dice), _steps(dice), Does.PATIENT, model))
+        if dice.random() < 0.5:
+            deeds.append(Deed(deeds[-1].at, 1 + _steps(dice), Does.HURRY, model))
+        lives = [life for life in lives if (life.model, life.nth) != (model, 0)]
+        lives.append(Life(model, 0, deaf=True))
+    if dice.random() < 0.1:
+        lives = [life for life in lives if life.model != "a"]
+        lives += [Life("a", nth, starts=False) for nth in range(3)]
+        first = len(visits)
+        whens = (0.0, 2.0, 4.0, 6.0, 30.0)
+        visits += [Visit(number, at, 0, "a") for number, at in enumerate(whens, start=first)]
+    if dice.random() < 0.15:  # It is granted while it dies, and its next life takes long.
+        lives = [life for life in lives if life.model != "b"]
+        lives += [Life("b", 0, dies=2.0, refuses=0.5), Life("b", 1, load=4.0)]
+        first = len(visits)
+        visits += [Visit(number, at, 0, "b") for number, at in enumerate((0.0, 1.6), start=first)]
+    if dice.random() < 0.15:  # It dies, and who was served reads nothing.
+        lives = [life for life in lives if life.model != "c"]
+        lives.append(Life("c", 0, dies=3.0))
+        large = Answer(Kind.CHUNKED, pieces=8, size=30000)
+        visits.append(Visit(len(visits), 0.0, 0, "c", answer=large, reads=Reads.NEVER))
+    if dice.random() < 0.08:
+        at, answer = dice.choice([0.0, 3.0]), Answer(after=dice.choice([0.5, 3.0]))
+        first = len(visits)
+        visits += [Visit(number, at, 0, "b", answer=answer) for number in range(first, first + 13)]
+    return attrs.evolve(plan, visits=tuple(visits), lives=tuple(lives), deeds=tuple(deeds))
 
 
 def _moment(dice: random.Random) -> float:
@@ -280,7 +343,7 @@ def _life(dice: random.Random, name: str, nth: int, trouble: float) -> Life:
 
 
 def _deed(dice: random.Random, names: str) -> Deed:
-    does = dice.choice([*Does])
+    does = dice.choice(FIRST_DEEDS)
     return Deed(_moment(dice), _steps(dice), does, dice.choice(names), dice.randrange(6))
 
 

@@ -47,6 +47,7 @@ def _simpler(plan: Plan) -> Iterator[Plan]:
             {"sends": Sends.WHOLE},
             {"reads": Reads.ALL},
             {"again": 0},
+            {"stays": 0.0},
             {"steps": 0},
             {"leaves": 250.0, "leaves_steps": 0},
             {"stream": False},

@@ -12,8 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from tests.simulation.day import ROUTERS, live
-from tests.simulation.plan import Plan, make
+from tests.simulation.living import live, plan_of
 from tests.simulation.shrink import shortest
 
 # Seeds that one process takes at a time.
@@ -61,11 +60,6 @@ def tell(seed: int) -> None:
     plan = shortest(plan_of(seed), lambda plan: bool(live(plan).complaints))
     diary = live(plan)
     print(plan, *diary.lines, *diary.complaints, sep="\n")
-
-
-def plan_of(seed: int) -> Plan:
-    """Make the story of a seed."""
-    return make(seed, len(ROUTERS))
 
 
 def _batches(seeds: range) -> Iterator[range]:

@@ -16,27 +16,21 @@ and when all is unloaded, and when the daemon has stopped, nothing runs, and no 
 timer, request, connection or task is left.
 """
 
-import logging
-import random
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
-from typing import Any
 
 import attrs
-import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import wait_all_tasks_blocked
 
 from swapd import daemon
 from swapd.config.load import Loaded
 from swapd.config.problems import ConfigError, Located, Problem
-from swapd.config.settings import Origin, Performance, Settings
+from swapd.config.settings import Origin, Settings
 from swapd.daemon import World
 from swapd.flights import Flights
 from swapd.ids import ModelId
-from swapd.models import child, probe
 from swapd.models.child import KILL_PATIENCE
 from swapd.models.supervisor import Supervisor
 from swapd.schedule.phase import Phase
@@ -44,16 +38,13 @@ from swapd.watch.logs import Logs
 from swapd.watchers import open_recorder
 from swapd.wire import pool
 from swapd.wire.exchange import UpstreamGone
-from tests.shapes import GROUPS, MATRICES, Router, fifo_editions
-from tests.simulation.city import Bugs, Diary, Disk, Gate
-from tests.simulation.machine import FIRST_PORT, STOPPER, Machine
+from tests.simulation.city import Diary, Disk, Gate
+from tests.simulation.judging import UNLOADS, complaints
+from tests.simulation.machine import FIRST_PORT, Machine
 from tests.simulation.plan import Deed, Does, Ends, Plan, Sends, Visit
 from tests.simulation.promises import Promises, Watched
-from tests.simulation.visitors import PATIENCE, UNLOADS, Client, Got, ask, moment
+from tests.simulation.visitors import PATIENCE, Client, Got, ask, moment
 from tests.simulation.wires import End
-from tests.worlds import editions
-
-ROUTERS: Sequence[Router] = ({}, *GROUPS.values(), *MATRICES.values())
 
 # Bytes of a request's body that are taken.
 MAX_BODY = 100_000
@@ -87,6 +78,8 @@ class Day:
     """A plan that is carried out."""
 
     plan: Plan
+    editions: list[Settings]
+    """What the configuration says over time."""
     diary: Diary = attrs.field(factory=Diary)
     disk: Disk = attrs.field(factory=Disk)
     file: int = 0
@@ -98,7 +91,6 @@ class Day:
     again: float | None = None
     """After how many seconds it was told once more."""
     flights: list[Flights] = attrs.field(factory=list)
-    editions: list[Settings] = attrs.field(init=False)
     machine: Machine = attrs.field(init=False)
     gate: Gate = attrs.field(init=False)
     promises: Promises = attrs.field(init=False)
@@ -107,7 +99,6 @@ class Day:
 
     async def run(self) -> None:
         """Live it."""
-        self.editions = settings_of(self.plan)
         async with trio.open_nursery() as outside:
             self.machine = Machine.of(self.plan, outside, self.diary)
             self.promises = Watched.promises = Promises(self.diary, self.machine)
@@ -134,7 +125,8 @@ class Day:
                         await client.over.wait()
                 city.cancel_scope.cancel()
         for client in self.clients:
-            for wrong in client.complaints(self.machine.attempts, self.plan, stopped=self.stopped):
+            attempts = self.machine.attempts
+            for wrong in complaints(client, attempts, self.plan, stopped=self.stopped):
                 self.diary.complain(wrong)
 
     def _world(self, logs: Logs) -> World:
@@ -438,6 +430,7 @@ class Day:
             self.diary.complain(f"clients are left: {self.gate.front._connections}")
 
 
+# What is asked of pages, by what an operator does.
 PAGES = {
     Does.UNLOAD_ALL: ["GET /unload"],
     Does.UNLOAD: ["POST /api/models/unload/{}"],
@@ -452,70 +445,3 @@ PAGES = {
         *("GET /api/metrics", "GET /metrics", "GET /v1/models", "GET /nowhere"),
     ],
 }
-
-
-def settings_of(plan: Plan) -> list[Settings]:
-    """Make what the configuration says over time."""
-    first, other, ttl, max_queue = plan.house
-    made = editions(ttl=ttl, max_queue=max_queue)
-    if first:
-        made = fifo_editions(ROUTERS[first], ROUTERS[other], ttl=ttl, max_queue=max_queue)
-    common: dict[str, Any] = {
-        "unload_timeout": 4.0,
-        "health_timeout": 8.0,
-        "liveness_interval": 15.0 if plan.seed % 4 == 0 else 0.0,
-        "stop_argv": (STOPPER, "${PID}") if plan.seed % 5 == 0 else None,
-        "send_loading_state": plan.seed % 3 == 0,
-    }
-    return [
-        attrs.evolve(
-            one,
-            performance=attrs.evolve(Performance(), disabled=True),
-            models={
-                name: attrs.evolve(
-                    model,
-                    origin=Origin("http", "127.0.0.1", FIRST_PORT + ord(name[0]) - ord("a")),
-                    **common,
-                )
-                for name, model in one.models.items()
-            },
-        )
-        for one in made
-    ]
-
-
-def live(plan: Plan) -> Diary:
-    """Live the day of a plan; answer with what happened, and what was wrong."""
-    day = Day(plan)
-    with _pretended(day):
-        try:
-            trio.run(day.run, clock=MockClock(autojump_threshold=0))
-        # Whatever it is, it is what was looked for.
-        except Exception as bug:  # noqa: BLE001
-            day.diary.complaints.append(f"the daemon has ended with {bug!r}")
-    return day.diary
-
-
-@contextmanager
-def _pretended(day: Day) -> Iterator[None]:
-    """Have trio's dice, and threads, follow the plan; and listen to what is logged."""
-
-    def flights() -> Flights:
-        day.flights.append(Flights())
-        return day.flights[-1]
-
-    bugs = Bugs(day.diary)
-    logging.getLogger().addHandler(bugs)
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(trio._core._run, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
-            patch.setattr(trio._core._run, "_r", random.Random(day.plan.seed))
-            patch.setattr(trio.to_thread, "run_sync", day.disk.in_thread)
-            patch.setattr(daemon, "Engine", Watched)
-            patch.setattr(daemon, "Flights", flights)
-            patch.setattr(probe, "SHORTEST_PAUSE", 0.05)
-            patch.setattr(probe, "LONGEST_PAUSE", 0.5)
-            patch.setattr(child, "SLOWEST_LOOK", 0.5)
-            yield
-    finally:
-        logging.getLogger().removeHandler(bugs)

@@ -12,8 +12,7 @@ from swapd.models.group import Started
 from swapd.schedule.effects import Effect, Grant
 from swapd.schedule.events import Departed, Event
 from swapd.schedule.serial import Serial
-from tests.simulation.__main__ import plan_of
-from tests.simulation.day import live
+from tests.simulation.living import live, plan_of
 from tests.simulation.plan import Answer, Kind, Life, Plan, Visit
 from tests.simulation.shrink import shortest
 

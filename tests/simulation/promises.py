@@ -10,7 +10,7 @@ from swapd import engine
 from swapd.config.kinds import SchedulerKind
 from swapd.config.settings import Settings
 from swapd.ids import ModelId, Run, Ticket
-from swapd.schedule.effects import Effect, Grant, Reject, StartModel
+from swapd.schedule.effects import Effect, Grant, Reject, StartModel, StopModel
 from swapd.schedule.events import (
     Arrived,
     Departed,
@@ -51,6 +51,7 @@ class Promises:
     _loads: dict[Run, ModelId] = attrs.field(factory=dict)
     _failed: dict[ModelId, list[float]] = attrs.field(factory=dict)
     """When the loads of each model have failed, as many as did in a row."""
+    _told_to_stop: set[Run] = attrs.field(factory=set)
     _unwell: set[Run] = attrs.field(factory=set)
     _served: dict[Ticket, Run] = attrs.field(factory=dict)
     _gone: dict[Run, float] = attrs.field(factory=dict)
@@ -82,6 +83,8 @@ class Promises:
                     self.diary.complain(f"{effect}, though it failed at {failed}")
                 self._rules[effect.model] = self.engine.settings
                 self.check_start(effect.model)
+            if isinstance(effect, StopModel):
+                self._told_to_stop.add(effect.run)
             if isinstance(effect, Grant):
                 self._check_order(effect, granted, refused)
                 self._served[effect.ticket] = effect.run
@@ -101,7 +104,8 @@ class Promises:
                 self._stopping = True
             case Unanswered(run):
                 self._unwell.add(run)
-            case ModelBroke(run, _) if run in self._unready():
+            # Who was told to stop before does not fail any more.
+            case ModelBroke(run, _) if run in self._unready() - self._told_to_stop:
                 self._failed.setdefault(self._loads[run], []).append(trio.current_time())
             case ModelStopped(run):
                 self._gone[run] = trio.current_time()

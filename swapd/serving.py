@@ -27,7 +27,7 @@ from swapd.front.listen import Address, address_of, adopt_listener, open_listene
 from swapd.front.serve import Front, server_tls
 from swapd.models.prefetch import Prefetcher
 from swapd.models.supervisor import Supervisor
-from swapd.models.warden import Warden, open_warden
+from swapd.models.warden import open_warden
 from swapd.service import ADMIN, Manager, inherited, open_manager
 from swapd.watch.logs import Logs
 from swapd.watch.opening import AUTO, open_logs
@@ -145,7 +145,22 @@ def serve(
         closing(_open_record(settings, manager)) as recorder,
         open_warden() as warden,
     ):
-        trio.run(_run, loaded, options, read, doors, warden, logs, recorder, manager)
+        prefetcher = Prefetcher(warden=warden)
+        world = World(
+            supervise=Supervisor(
+                warden=warden, open_output=logs.run_output, ask=_ask, answers=answers
+            ),
+            read=partial(_in_thread, read),
+            doors=doors,
+            read_ahead=prefetcher.read,
+            look=None if options.look is None else partial(_in_thread, options.look),
+            saw=options.saw,
+            state=options.state,
+            end_by_force=partial(_exit_hard_after, logs.flush),
+            manager=manager,
+        )
+        trio.run(_run, loaded, world, options, logs, recorder)
+        prefetcher.end()
 
 
 @contextmanager
@@ -180,29 +195,8 @@ def _open_record(settings: Settings, manager: Manager) -> Recorder:
 
 
 async def _run(
-    loaded: Loaded,
-    options: Options,
-    read: Callable[[Loaded], Loaded],
-    doors: list[Entrance],
-    warden: Warden,
-    logs: Logs,
-    recorder: Recorder,
-    manager: Manager,
+    loaded: Loaded, world: World, options: Options, logs: Logs, recorder: Recorder
 ) -> None:
-    prefetcher = Prefetcher(warden=warden)
-    world = World(
-        supervise=Supervisor(
-            warden=warden, open_output=logs.run_output, ask=_ask, answers=answers
-        ),
-        read=partial(_in_thread, read),
-        doors=doors,
-        read_ahead=prefetcher.read,
-        look=None if options.look is None else partial(_in_thread, options.look),
-        saw=options.saw,
-        state=options.state,
-        end_by_force=partial(_exit_hard_after, logs.flush),
-        manager=manager,
-    )
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         await daemon.run(
             *(loaded, world, signals),
@@ -211,7 +205,6 @@ async def _run(
             drain=options.drain,
             max_body=options.max_body,
         )
-        prefetcher.end()
 
 
 def _give_memory_back() -> None:

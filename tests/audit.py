@@ -28,7 +28,10 @@ def verdict(told: str) -> tuple[int, str]:
     ]
     code = 1 if lines else 0
     asked = sum("vulns" in package for package in packages)
-    lines.append(f"audited {asked} of {len(packages)} packages")
+    if asked:
+        lines.append(f"audited {asked} of {len(packages)} packages")
+    else:
+        lines.append(f"cannot audit: the database knows none of {len(packages)} packages")
     return code, "\n".join(lines)
 
 

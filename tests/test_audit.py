@@ -19,7 +19,7 @@ BAD = {
     ("packages", "code", "says"),
     [
         ([FINE], 0, "audited 1 of 1 packages"),
-        ([SKIPPED, SKIPPED], 0, "audited 0 of 2 packages"),
+        ([SKIPPED, SKIPPED], 0, "cannot audit: the database knows none of 2 packages"),
         ([FINE, BAD], 1, "h11 0.1: PYSEC-1, mended in 0.16\nh11 0.1: PYSEC-2, mended in no ver"),
         ([BAD, SKIPPED], 1, "audited 1 of 2 packages"),
     ],

@@ -224,6 +224,21 @@ async def test_a_sign_of_life_that_is_lost_is_made_up_for(pretend, nursery, auto
     assert pretend.told == [b"WATCHDOG=1"]
 
 
+async def test_a_sign_of_life_brings_what_was_not_taken_before(pretend, nursery, autojump_clock):
+    """A manager that was busy during a reload must not wait for a beat to hear that it is over."""
+    telling = manager(pretend, 1.0)
+    await nursery.start(telling.run, Heart().pulse, str)
+    await wait_all_tasks_blocked()
+    pretend.deaf = True
+    telling.reloading(60)
+    telling.ready()
+    pretend.deaf, pretend.told = False, []
+    await trio.sleep(1)
+    assert [message.partition(b"\n")[0] for message in pretend.told][:3] == [
+        *(b"RELOADING=1", b"READY=1", b"WATCHDOG=1"),
+    ]
+
+
 async def test_no_more_signs_are_given_than_help_anybody(pretend, nursery, autojump_clock):
     """Whatever is wished for: a microsecond would be all that we do."""
     telling = manager(pretend, 1e-6)

@@ -207,6 +207,14 @@ def test_this_machine_has_several_names(one: str, other: str, same: bool) -> Non
     assert len(told(models + FIFO + "groups: {g: {swap: false, members: [a, b]}}")) == same
 
 
+@pytest.mark.parametrize(("keys", "count"), [("[null, ~]", 1), ("[null, k]", 0), ("[]", 0)])
+def test_keys_of_which_none_is_left_are_remarked(keys: str, count: int) -> None:
+    """An empty variable leaves nothing in the list, and the door open."""
+    found = told(f"apiKeys: {keys}\n{M}")
+
+    assert sum("there is no key in it" in one for one in found) == count
+
+
 def test_five_hundred_models_of_one_port_are_one_remark_a_set() -> None:
     """They are one mistake, as two would be; and nobody waits for a hundred thousand pairs."""
     names = [f"m{number:03}" for number in range(500)]

@@ -21,6 +21,28 @@ def test_whoever_is_no_browser_is_not_concerned(method, changes):
 
 
 @pytest.mark.parametrize(
+    "agent",
+    [
+        "Mozilla/5.0 (Windows NT; Windows NT 10.0; en-US) WindowsPowerShell/5.1.19041.1682",
+        "Mozilla/5.0 (Linux; Debian 12; en-US) PowerShell/7.4.2",
+        "Mozilla/4.0 (compatible; Win32; WinHttp.WinHttpRequest.5)",
+    ],
+)
+def test_who_only_calls_itself_a_browser_is_none(agent):
+    """Scripts on Windows do; no page can have a browser call itself so."""
+    assert not foreign("GET", changes=True, User_Agent=agent)
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"), [("gpu:80", "http://gpu"), ("gpu:443", "https://gpu")]
+)
+def test_a_port_that_goes_without_saying_makes_no_stranger(host, origin):
+    """Proxies pass it on, and browsers leave it out."""
+    headers = [(b"Host", host.encode()), (b"Origin", origin.encode())]
+    assert not is_foreign("POST", headers, changes=True)
+
+
+@pytest.mark.parametrize(
     ("site", "mode", "method", "changes", "refused"),
     [
         ("same-origin", "cors", "POST", True, False),

@@ -20,6 +20,7 @@ from swapd.front.crowd import (
     Crowd,
     ask_for_descriptors,
     most_connections,
+    most_goodbyes,
 )
 
 
@@ -113,6 +114,25 @@ async def test_some_go_at_once_when_the_system_has_no_more(
         come(crowd, client)
     assert crowd.thin() is (gone > 0)
     assert sum(client.gone for client in here) == gone
+
+
+async def test_others_make_room_where_nobody_here_can(come, autojump_clock):
+    """An admin comes in, though all that the system gives us is held by clients."""
+    clients = Crowd(100)
+    silent = Client(1.0)
+    come(clients, silent)
+    assert Crowd(100, clients).thin()
+    assert silent.gone
+    assert not Crowd(100, clients).thin()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "most"), [(64, 8), (512, 64), (100_000, 64), (resource.RLIM_INFINITY, 64)]
+)
+def test_refusals_leave_descriptors_for_those_who_are_here(allowed, most, limited):
+    """A second's worth of goodbyes must not be all that there is."""
+    limited((allowed, allowed))
+    assert most_goodbyes() == most
 
 
 async def test_a_flood_of_clients_is_none_of_lines(come, autojump_clock, caplog):

@@ -562,6 +562,7 @@ async def test_a_model_is_heard_while_it_is_being_ended(real):
         "    os._exit(0)\n"
         "signal.signal(signal.SIGTERM, end)\n"
         "mouth.send(b'READY=1')\n"
+        "time.sleep(0.3)\n"
         "door = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
         "while True: signal.pause()\n"
     )
@@ -572,6 +573,7 @@ async def test_a_model_is_heard_while_it_is_being_ended(real):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(real.supervise, model, told)
             await told.heard("ready")
+            assert await answers(model.origin), "it only said so"
             nursery.cancel_scope.cancel()
     assert told.said.value.startswith("saved ")
 

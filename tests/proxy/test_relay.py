@@ -328,6 +328,20 @@ async def test_an_answer_without_a_length_is_whole_only_if_its_model_lives(dies,
         assert reply.complete == (not dies)
 
 
+async def test_a_head_without_a_length_waits_for_no_death(autojump_clock):
+    """It has no body that could be cut: the turn goes on to the next at once."""
+    async with open_house("a") as house:
+
+        async def head_only(asked: Asked) -> None:
+            await asked.send(b"HTTP/1.1 200 OK\r\n\r\n")
+
+        await house.post(CHAT, {"model": "a"})
+        house.upstream.handler = head_only
+        before = trio.current_time()
+        reply = await house.get("/upstream/a/x", method="HEAD")
+        assert (reply.status, trio.current_time()) == (200, before)
+
+
 async def test_hanging_up_on_a_model_that_may_have_died_gives_the_turn_back(autojump_clock):
     """Who has left keeps nothing from the others, not even for a moment."""
     async with open_house("a", "b") as house:

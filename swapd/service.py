@@ -18,6 +18,8 @@ from contextlib import contextmanager
 import attrs
 import trio
 
+from swapd.models.warden import LISTEN, NOTIFY
+
 log = logging.getLogger(__name__)
 
 Pulse = Callable[[], Awaitable[None]]
@@ -46,9 +48,6 @@ FIRST_PASSED = 3
 
 # Of the largest number there, 2**64 - 1.
 _DIGITS = 20
-
-_NOTIFY = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
-_LISTEN = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES")
 
 
 class BadHandover(Exception):
@@ -164,7 +163,7 @@ class Manager:
 @contextmanager
 def open_manager(environ: MutableMapping[str, str]) -> Iterator[Manager]:
     """Find the service manager that the environment names, and take it out of there."""
-    address, within, who = (environ.pop(name, "") for name in _NOTIFY)
+    address, within, who = (environ.pop(name, "") for name in NOTIFY)
     ours = who in ("", str(os.getpid()))
     watchdog = (_number(within) or 0) / 1e6 if ours else 0
     if not address.startswith(("/", "@")):
@@ -188,7 +187,7 @@ class Inherited:
 
 def inherited(environ: MutableMapping[str, str]) -> tuple[Inherited, ...]:
     """Take over the sockets that the service manager opened for us; raise `BadHandover`."""
-    said, who, _, names = (environ.pop(name, "") for name in _LISTEN)
+    said, who, _, names = (environ.pop(name, "") for name in LISTEN)
     if who != str(os.getpid()):
         return ()  # None, or for whoever started us.
     if (count := _number(said)) is None:

@@ -11,6 +11,7 @@ Rule 2: what a newcomer costs is bounded, also when there are thousands of them.
 
 import logging
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from heapq import nsmallest
@@ -109,19 +110,13 @@ class Crowd:
 
 def most_connections() -> int:
     """Say how many clients the system gives us descriptors for."""
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed == resource.RLIM_INFINITY:
-        return MOST_CONNECTIONS
-    enough = (allowed - DESCRIPTORS_OF_OURS) // DESCRIPTORS_EACH
+    enough = (_descriptors() - DESCRIPTORS_OF_OURS) // DESCRIPTORS_EACH
     return max(FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, enough))
 
 
 def most_goodbyes() -> int:
     """Say how many of those who are turned away may be told so at a time."""
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed == resource.RLIM_INFINITY:
-        return MOST_GOODBYES
-    return min(MOST_GOODBYES, allowed // GOODBYES_PART)
+    return min(MOST_GOODBYES, _descriptors() // GOODBYES_PART)
 
 
 def ask_for_descriptors() -> None:
@@ -135,3 +130,9 @@ def ask_for_descriptors() -> None:
     if soft != unbounded and soft < wanted:
         soft = wanted if hard == unbounded else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _descriptors() -> int:
+    """Say how many the system gives us now."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if allowed == resource.RLIM_INFINITY else allowed

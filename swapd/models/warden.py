@@ -25,12 +25,9 @@ MARK = "SWAPD_DAEMON"
 
 # What the service manager tells us alone. A model that had it would answer in our place, or take
 # our listeners for its own.
-FOR_US_ALONE = frozenset(
-    (
-        *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"),
-        *("LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES"),
-    )
-)
+NOTIFY = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+LISTEN = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES")
+FOR_US_ALONE = frozenset((*NOTIFY, *LISTEN))
 
 # From SIGTERM to SIGKILL, when the daemon is gone: nobody waits for these processes any more, but
 # a server in a container may have something outside to give back.
